@@ -1,0 +1,4 @@
+#ifndef PAIL_CEXPAT_H
+#define PAIL_CEXPAT_H
+#include <expat.h>
+#endif

@@ -1,0 +1,24 @@
+/* Small shims for system calls that Swift can't reach: variadic functions and macros. */
+#ifndef PAIL_CSYSTEM_H
+#define PAIL_CSYSTEM_H
+
+#include <stdint.h>
+#include <stddef.h>
+
+/* ioctl(2) is variadic. */
+int pail_ioctl(int fd, unsigned long request, void *argument);
+/* open(2) is variadic. */
+int pail_open(const char *path, int flags, unsigned mode);
+int pail_openat(int directory, const char *path, int flags, unsigned mode);
+/* fcntl(2) is variadic. */
+int pail_fcntl(int fd, int command, long argument);
+/* glibc declares it under _GNU_SOURCE only. */
+int pail_fallocate(int fd, int mode, int64_t offset, int64_t length);
+int64_t pail_copy_file_range(int from, int64_t fromOffset, int to, int64_t toOffset, size_t length);
+int pail_renameat2(int fromDirectory, const char *from, int toDirectory, const char *to, unsigned flags);
+/* FICLONE: shares extents where the file system can; -1 with errno otherwise. */
+int pail_clone(int to, int from);
+/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), by the processor's instruction where it has one; `crc` is 0 to start. */
+uint32_t pail_crc32c(uint32_t crc, const void *bytes, size_t count);
+
+#endif
