@@ -1,7 +1,7 @@
 import Glibc
 
 /// The process's surroundings.
-public enum Environment {
+public enum ProcessEnvironment {
     public static func value(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee != 0 else { return nil }
         return String(cString: value)
