@@ -3,6 +3,34 @@ import Testing
 
 private func ascii(_ text: String) -> [UInt8] { Array(text.utf8) }
 
+private let hmacVectors: [([UInt8], [UInt8], String)] = [
+    // RFC 4231 test cases 1, 2, 3 and 6; the last is known from implementations.
+    (
+        [UInt8](repeating: 0x0b, count: 20), ascii("Hi There"),
+        "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+    ),
+    (
+        ascii("Jefe"), ascii("what do ya want for nothing?"),
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    ),
+    (
+        [UInt8](repeating: 0xaa, count: 20), [UInt8](repeating: 0xdd, count: 50),
+        "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"
+    ),
+    (
+        [UInt8](repeating: 0xaa, count: 131), ascii("Test Using Larger Than Block-Size Key - Hash Key First"),
+        "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+    ),
+    ([], [], "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"),
+]
+
+// RFC 3720 B.4
+private let crcVectors: [([UInt8], UInt32)] = [
+    ([UInt8](repeating: 0, count: 32), 0x8A91_36AA), ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
+    (Array(0..<32), 0x46DD_794E), (Array((0..<32).reversed()), 0x113F_DB5C), (ascii("123456789"), 0xE306_9283),
+    ([], 0),
+]
+
 @Suite struct HashTests {
     @Test(arguments: [
         ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
@@ -54,26 +82,7 @@ private func ascii(_ text: String) -> [UInt8] { Array(text.utf8) }
         #expect(one.finish() == SHA256.hash(ascii("abcd")))
     }
 
-    @Test(arguments: [
-        // RFC 4231 test cases 1, 2, 3 and 6; the last is known from implementations.
-        (
-            [UInt8](repeating: 0x0b, count: 20), ascii("Hi There"),
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
-        ),
-        (
-            ascii("Jefe"), ascii("what do ya want for nothing?"),
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        ),
-        (
-            [UInt8](repeating: 0xaa, count: 20), [UInt8](repeating: 0xdd, count: 50),
-            "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"
-        ),
-        (
-            [UInt8](repeating: 0xaa, count: 131), ascii("Test Using Larger Than Block-Size Key - Hash Key First"),
-            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
-        ),
-        ([], [], "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"),
-    ])
+    @Test(arguments: hmacVectors)
     func hmacSHA256(key: [UInt8], message: [UInt8], code: String) {
         #expect(Hexadecimal.encode(HMAC.sha256(key: key, message: message)) == code)
     }
@@ -94,11 +103,7 @@ private func ascii(_ text: String) -> [UInt8] { Array(text.utf8) }
         #expect(codes)
     }
 
-    @Test(arguments: [  // RFC 3720 B.4
-        ([UInt8](repeating: 0, count: 32), 0x8A91_36AA as UInt32), ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
-        (Array(0..<32), 0x46DD_794E), (Array((0..<32).reversed()), 0x113F_DB5C), (ascii("123456789"), 0xE306_9283),
-        ([], 0),
-    ])
+    @Test(arguments: crcVectors)
     func crc32c(bytes: [UInt8], value: UInt32) {
         #expect(CRC32C(bytes).value == value)
     }

@@ -1,7 +1,7 @@
 import Foundation
 
 /// A directory for one test, removed with it.
-final class Directory {
+final class Directory: Sendable {
     let path: String
 
     init() throws {
