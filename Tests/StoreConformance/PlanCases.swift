@@ -52,7 +52,7 @@ let planCases: [ConformanceCase] = [
         try await expectStale(trial, stale)
         try trial.expectEqual(try await trial.list().objects, [], "listing")
     },
-    ConformanceCase("a plan under a condition", if: { $0.writesIfMatch && $0.writesIfAbsent }) { trial in
+    ConformanceCase("a plan under a condition", if: \.enforcesConditions) { trial in
         let base = try await put(trial, "a", content(20_000, seed: 1))
         let plan = UploadPlan(
             segments: [.unchanged(0..<10_000), .new(10_000..<20_000)], base: base,
@@ -68,6 +68,10 @@ let planCases: [ConformanceCase] = [
         try trial.expectBytes(try await trial.get("a"), Array(wanted), "content")
     },
 ]
+
+extension StoreCapabilities {
+    fileprivate var enforcesConditions: Bool { writesIfMatch && writesIfAbsent }
+}
 
 @discardableResult
 private func put(
