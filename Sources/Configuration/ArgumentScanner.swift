@@ -36,7 +36,8 @@ public struct ArgumentScanner: Sendable {
     }
 
     public func has(_ name: String) -> Bool { options.contains { $0.name == name } }
-    public func value(_ name: String) -> String? { options.last { $0.name == name }?.value }
+    public func value(_ name: String) -> String? { values(name).last }
+    public func values(_ name: String) -> [String] { options.filter { $0.name == name }.compactMap(\.value) }
 
     private mutating func scanLong(
         _ argument: String, _ known: [Option], _ rest: inout ArraySlice<String>

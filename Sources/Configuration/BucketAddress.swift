@@ -73,7 +73,9 @@ public enum BucketAddress: Sendable, Equatable, CustomStringConvertible {
 /// Paths by their text alone.
 public enum Path {
     /// `path` made absolute from `directory`; a leading `~` is the home directory; `.`, `..` and empty parts resolved.
-    public static func absolute(_ path: String, from directory: String, home: String = ProcessEnvironment.home) -> String {
+    public static func absolute(_ path: String, from directory: String, home: String = ProcessEnvironment.home)
+        -> String
+    {
         var full = path
         if path == "~" || path.hasPrefix("~/") { full = home + path.dropFirst() }
         if !full.hasPrefix("/") { full = directory + "/" + full }

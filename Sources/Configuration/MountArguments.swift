@@ -44,9 +44,10 @@ public struct MountArguments: Sendable {
         try configuration.validate()
     }
 
-    /// Whether one of the extra options was given, and its value.
+    /// Whether an option was given.
     public func has(_ name: String) -> Bool { scanner.has(name) }
-    public func value(_ name: String) -> String? { scanner.value(name) }
+    /// All values that an option was given, in order.
+    public func values(_ name: String) -> [String] { scanner.values(name) }
 
     private static var options: [ArgumentScanner.Option] {
         let named = Settings.all.filter { !$0.isPositional }

@@ -1,7 +1,9 @@
 /// Finds what somebody who mistyped a name probably meant.
-enum Suggestion {
+public enum Suggestion {
     /// `, did you mean X?` for the candidate nearest to `name`, or nothing if none is near.
-    static func hint(for name: String, among candidates: [String], quote: (String) -> String = { $0 }) -> String {
+    public static func hint(
+        for name: String, among candidates: [String], quote: (String) -> String = { $0 }
+    ) -> String {
         let limit = max(1, name.count / 3)
         let ranked = candidates.map { ($0, distance(name.lowercased(), $0.lowercased())) }
         guard let best = ranked.min(by: { $0.1 < $1.1 }), best.1 <= limit else { return "" }

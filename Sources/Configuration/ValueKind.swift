@@ -113,7 +113,8 @@ struct ValueKind: Sendable {
         _ target: Target<Choice>
     ) -> ValueKind {
         let names = Choice.allCases.map(\.rawValue)
-        return ValueKind(placeholder: names.joined(separator: "|"), allowed: "one of \(names.joined(separator: ", "))") {
+        return ValueKind(placeholder: names.joined(separator: "|"), allowed: "one of \(names.joined(separator: ", "))")
+        {
             configuration, text, _ in
             guard let choice = Choice(rawValue: text) else { return false }
             configuration[keyPath: target] = choice

@@ -3,17 +3,18 @@ import Testing
 @testable import Configuration
 
 @Suite struct BucketAddressTests {
-    @Test(arguments: [
-        ("s3://data", .s3(bucket: "data", prefix: "")),
-        ("s3://data/", .s3(bucket: "data", prefix: "")),
-        ("S3://Data/a/b//", .s3(bucket: "Data", prefix: "a/b/")),
-        ("s3://data/a b", .s3(bucket: "data", prefix: "a b/")),
-        ("file:///srv/x", .local(path: "/srv/x")),
-        ("local:///srv/../x/", .local(path: "/x")),
-        ("/srv/x/./y/", .local(path: "/srv/x/y")),
-        ("./x", .local(path: "/here/x")),
-        ("..", .local(path: "/")),
-    ] as [(String, BucketAddress)])
+    @Test(
+        arguments: [
+            ("s3://data", .s3(bucket: "data", prefix: "")),
+            ("s3://data/", .s3(bucket: "data", prefix: "")),
+            ("S3://Data/a/b//", .s3(bucket: "Data", prefix: "a/b/")),
+            ("s3://data/a b", .s3(bucket: "data", prefix: "a b/")),
+            ("file:///srv/x", .local(path: "/srv/x")),
+            ("local:///srv/../x/", .local(path: "/x")),
+            ("/srv/x/./y/", .local(path: "/srv/x/y")),
+            ("./x", .local(path: "/here/x")),
+            ("..", .local(path: "/")),
+        ] as [(String, BucketAddress)])
     func good(text: String, address: BucketAddress) throws {
         #expect(try BucketAddress.parse(text, directory: "/here") == address)
     }

@@ -29,19 +29,20 @@ import Testing
         #expect(try parse("s3://data", "/mnt", "-o", #"profile=a\,b,ro"#).profile == "a,b")
     }
 
-    @Test(arguments: [
-        (["s3://data", "/mnt", "--cach-limit", "1G"], "unknown option --cach-limit, did you mean --cache-limit?"),
-        (["s3://data", "/mnt", "--secret", "x"], "unknown option --secret"),
-        (["s3://data", "/mnt", "-q"], "unknown option -q"),
-        (["s3://data", "/mnt", "-o", "endpont=x"], "unknown option -o endpont, did you mean endpoint?"),
-        (["s3://data", "/mnt", "-o", "region"], "-o region needs a value: region=NAME"),
-        (["s3://data", "/mnt", "--region"], "--region needs a value"),
-        (["s3://data", "/mnt", "--uid", "me"], "--uid: me is not a numeric id"),
-        (["s3://data", "/mnt", "more"], "unexpected argument more"),
-        (["s3://data"], "where to?"),
-        ([], "which bucket?"),
-        (["s3://data", "/mnt", "--config", "/nowhere.yaml"], "can't read /nowhere.yaml: No such file"),
-    ] as [([String], String)])
+    @Test(
+        arguments: [
+            (["s3://data", "/mnt", "--cach-limit", "1G"], "unknown option --cach-limit, did you mean --cache-limit?"),
+            (["s3://data", "/mnt", "--secret", "x"], "unknown option --secret"),
+            (["s3://data", "/mnt", "-q"], "unknown option -q"),
+            (["s3://data", "/mnt", "-o", "endpont=x"], "unknown option -o endpont, did you mean endpoint?"),
+            (["s3://data", "/mnt", "-o", "region"], "-o region needs a value: region=NAME"),
+            (["s3://data", "/mnt", "--region"], "--region needs a value"),
+            (["s3://data", "/mnt", "--uid", "me"], "--uid: me is not a numeric id"),
+            (["s3://data", "/mnt", "more"], "unexpected argument more"),
+            (["s3://data"], "where to?"),
+            ([], "which bucket?"),
+            (["s3://data", "/mnt", "--config", "/nowhere.yaml"], "can't read /nowhere.yaml: No such file"),
+        ] as [([String], String)])
     func faults(arguments: [String], message: String) {
         let error = #expect(throws: ConfigurationError.self) { try MountArguments(arguments, directory: "/here") }
         #expect(error?.description.hasPrefix(message) == true, "\(error?.description ?? "")")
