@@ -21,7 +21,7 @@ extension Discovery {
         try await attributeFlights.join(node) {
             await self.attributeGate.enter()
             defer { self.attributeGate.leave() }
-            return await catching(self.ask(node, name))
+            return await catching { () async throws(BucketError) in try await self.ask(node, name) }
         }
     }
 
@@ -66,7 +66,7 @@ extension Discovery {
         var target: ByteString?
         if info.isSymlink {
             let range = 0..<Discovery.maximumTargetBytes
-            let body = try await inStore(objects.read(info.key, range: range, ifMatch: info.etag))
+            let body = try await inStore(await objects.read(info.key, range: range, ifMatch: info.etag))
             target = ByteString(bytes: body.bytes)
         }
         let content = target

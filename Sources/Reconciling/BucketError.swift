@@ -36,6 +36,13 @@ func inCache<Result>(_ body: @autoclosure () throws(CacheError) -> Result) throw
     do { return try body() } catch let error { throw .cache(error) }
 }
 
+/// Evaluates `body` and gives what came of it as a value.
+func outcome<Result>(
+    _ body: @autoclosure () async throws(StoreError) -> Result
+) async -> Swift.Result<Result, StoreError> {
+    do { return .success(try await body()) } catch let error { return .failure(error) }
+}
+
 /// Evaluates `body` and gives its store errors the layer's type.
 func inStore<Result>(_ body: @autoclosure () async throws(StoreError) -> Result) async throws(BucketError) -> Result {
     do { return try await body() } catch let error { throw .store(error) }

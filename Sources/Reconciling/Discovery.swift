@@ -88,7 +88,7 @@ public final class Discovery: Sendable {
         guard node.prefix != nil else { return }
         if KeyMapping.isEscaped(name) || prefersListing(node) { return try await list(directory) }
         try await lookupFlights.join(Asked(parent: directory, name: name)) {
-            await catching(self.lookUp(node, name))
+            await catching { () async throws(BucketError) in try await self.lookUp(node, name) }
         }
     }
 
@@ -105,7 +105,7 @@ public final class Discovery: Sendable {
     /// Lists the directory's prefix from beginning to end.
     public func list(_ directory: NodeID) async throws(BucketError) {
         try await listFlights.join(directory) {
-            await catching(self.listAll(directory))
+            await catching { () async throws(BucketError) in try await self.listAll(directory) }
         }
     }
 
@@ -121,7 +121,7 @@ public final class Discovery: Sendable {
         repeat {
             let token = from
             let page = try await inStore(
-                objects.list(prefix: prefix, delimited: true, from: token, limit: Discovery.pageSize))
+                await objects.list(prefix: prefix, delimited: true, from: token, limit: Discovery.pageSize))
             let visible = page.withoutOwn()
             for object in visible.objects { seen.insert(object.key.hashValue) }
             for below in visible.prefixes { seen.insert(below.hashValue) }
@@ -191,12 +191,9 @@ public final class Discovery: Sendable {
     }
 }
 
-/// Evaluates `body` and gives what came of it as a value.
-func catching(_ body: @autoclosure () async throws(BucketError) -> Void) async -> Result<Void, BucketError> {
-    do {
-        try await body()
-        return .success(())
-    } catch let error { return .failure(error) }
+/// Runs `body` and gives what came of it as a value.
+func catching<Value>(_ body: () async throws(BucketError) -> Value) async -> Result<Value, BucketError> {
+    do { return .success(try await body()) } catch let error { return .failure(error) }
 }
 
 /// Objects that are Pail's own business and never shown.

@@ -21,12 +21,11 @@ extension Reconciler {
     func carryOut(
         _ attempt: Attempt, _ situation: Situation, _ write: () async throws(StoreError) -> ObjectInfo
     ) async throws(BucketError) -> Bool {
-        do throws(StoreError) {
-            let info = try await write()
-            let etag = try await confirmed(info, attempt)
-            try inTree(tree.finish(attempt, info, etag: etag))
+        switch await written(attempt, write) {
+        case .success(let info):
+            try inTree(tree.finish(attempt, info))
             return true
-        } catch let error {
+        case .failure(let error):
             if error.kind == .conditionFailed {
                 try await verify(attempt, situation)
                 if situation.held?.key != situation.wanted || situation.twin != nil { throw .store(error) }
@@ -37,14 +36,19 @@ extension Reconciler {
         }
     }
 
-    /// The new version's ETag; asked for where the answer to the write had none.
-    func confirmed(_ info: ObjectInfo, _ attempt: Attempt) async throws(StoreError) -> ETag {
-        if let etag = info.etag { return etag }
-        let now = try await objects.head(attempt.key)
-        guard now.metadata?["pail"] == attempt.tag, let etag = now.etag else {
-            throw StoreError(.timedOut, "write", key: attempt.key, detail: "another version is there already")
-        }
-        return etag
+    /// Sends a write. Where the answer has no ETag it is asked for.
+    func written(
+        _ attempt: Attempt, _ write: () async throws(StoreError) -> ObjectInfo
+    ) async -> Result<ObjectInfo, StoreError> {
+        do throws(StoreError) {
+            let info = try await write()
+            if info.etag != nil { return .success(info) }
+            let now = try await objects.head(attempt.key)
+            guard now.metadata?["pail"] == attempt.tag, now.etag != nil else {
+                throw StoreError(.timedOut, "write", key: attempt.key, detail: "another version is there already")
+            }
+            return .success(now)
+        } catch let error { return .failure(error) }
     }
 
     /// Finds out what became of a write by the tag of what is at the key now.
@@ -71,7 +75,7 @@ extension Reconciler {
 
     /// The write is in the bucket. Whether the cache has changed since can't be told, so what is dirty is sent again.
     private func adopt(_ attempt: Attempt, _ info: ObjectInfo, _ etag: ETag) throws(BucketError) {
-        try inTree(tree.finish(attempt, info, etag: etag))
+        try inTree(tree.finish(attempt, info))
         guard let file = contents.existing(attempt.node.raw), file.isDirty else { return }
         do throws(TreeError) {
             try tree.touchContent(attempt.node)
@@ -137,10 +141,9 @@ extension Reconciler {
             if try inTree(tree.nameWanting(key)) != nil {
                 return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
             }
-            do throws(StoreError) {
-                try await objects.delete(key, condition: .matches(held.etag))
-                try inTree(tree.release(key, etag: held.etag))
-            } catch let error {
+            switch await outcome(try await objects.delete(key, condition: .matches(held.etag))) {
+            case .success: try inTree(tree.release(key, etag: held.etag))
+            case .failure(let error):
                 guard error.kind == .conditionFailed || error.kind == .notFound else { throw .store(error) }
                 try await reconsider(held)
             }
@@ -153,14 +156,14 @@ extension Reconciler {
         guard let attempt = try inTree(tree.attempt(at: key)),
             try inTree(tree.name(attempt.name)) == nil
         else { return }
-        do throws(StoreError) {
-            let info = try await objects.head(key)
+        switch await outcome(try await objects.head(key)) {
+        case .success(let info):
             if let tag = info.metadata?["pail"], tree.isOwn(tag: tag), let etag = info.etag {
                 try inTree(tree.recognise(key, etag: etag, sizeBytes: info.sizeBytes))
             } else {
                 try inTree(tree.abandon(attempt))
             }
-        } catch let error {
+        case .failure(let error):
             guard error.kind == .notFound else { throw .store(error) }
             try inTree(tree.abandon(attempt))
         }

@@ -211,7 +211,7 @@ public final class Reconciler: Sendable {
     }
 
     private func work(on work: Work) async {
-        let result = await catching(attend(to: work))
+        let result = await catching { () async throws(BucketError) in try await attend(to: work) }
         finish(work, result)
     }
 

@@ -107,11 +107,21 @@ extension Reconciler {
             throw .versionGone("\(situation.name.name): its content is not in the cache")
         }
         let snapshot = try inCache(takeSnapshot(of: file, situation.name.id))
-        var isSent = false
-        defer { file.finishUpload(snapshot, succeeded: isSent) }
+        let result = await catching { () async throws(BucketError) in
+            try await send(snapshot, file, situation, condition)
+        }
+        let isSent = (try? result.get()) ?? false
+        try inCache(file.finishUpload(snapshot, succeeded: isSent))
+        _ = try result.get()
+    }
+
+    /// Returns whether the snapshot is in the bucket.
+    private func send(
+        _ snapshot: Snapshot, _ file: CachedFile, _ situation: Situation, _ condition: Condition
+    ) async throws(BucketError) -> Bool {
         // The version is read after the snapshot: a change in between only makes one upload too many.
-        guard let node = try inTree(tree.node(situation.node.id)) else { return }
-        let capabilities = try await inStore(objects.capabilities())
+        guard let node = try inTree(tree.node(situation.node.id)) else { return false }
+        let capabilities = try await inStore(await objects.capabilities())
         let base = node.origin.flatMap { origin -> UploadPlan.Base? in
             capabilities.copiesRanges ? UploadPlan.Base(key: origin.key, etag: origin.etag) : nil
         }
@@ -122,18 +132,19 @@ extension Reconciler {
         described.sizeBytes = snapshot.sizeBytes
         let metadata = described
         let attempt = try begin(situation, content: node.content)
-        isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
+        let isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
             try await objects.write(
                 plan, to: situation.wanted, metadata: AttributeMapping.metadata(of: metadata, tag: attempt.tag),
                 contentType: AttributeMapping.contentType(of: metadata), condition: condition)
         }
         if isSent { state.withLock { $0.uploadedBytes += plan.newBytes } }
+        return isSent
     }
 
     /// A file that keeps changing under its uploads is sent from a private copy.
     private func takeSnapshot(of file: CachedFile, _ name: NameID) throws(CacheError) -> Snapshot {
         let interruptions = state.withLock { $0.failures[.name(name)]?.times ?? 0 }
-        return interruptions >= 2 ? try file.frozenCopy() : file.beginUpload()
+        return interruptions >= 2 ? try file.beginFrozenUpload() : try file.beginUpload()
     }
 
     private func fetch(_ ranges: [ByteRange], into file: CachedFile, _ node: Node) async throws(BucketError) {
@@ -143,7 +154,7 @@ extension Reconciler {
             do throws(FetchError) {
                 try await fetcher.fetch(
                     file, range,
-                    origin: Fetcher.Origin(key: origin.key, etag: origin.etag, sizeBytes: origin.sizeBytes))
+                    origin: Origin(key: origin.key, etag: origin.etag, sizeBytes: origin.sizeBytes))
             } catch let error {
                 throw BucketError(error, origin)
             }
@@ -187,11 +198,11 @@ extension Reconciler {
     private func examine(_ source: HeldObject) async throws(BucketError) {
         let since = try inTree(tree.sequence())
         guard let owner = source.owner else { return }
-        do throws(StoreError) {
-            let info = try await objects.head(source.key)
+        switch await outcome(try await objects.head(source.key)) {
+        case .success(let info):
             guard info.etag != source.etag else { return }
             discovery.tell(try await discovery.learn(owner, info, since: since, now: time.now()))
-        } catch let error {
+        case .failure(let error):
             guard error.kind == .notFound else { throw .store(error) }
             try await lost(source, owner, since)
         }
@@ -216,13 +227,14 @@ extension Reconciler {
             key: ObjectName.own + "moving/" + ByteString(tag), tag: tag, name: situation.name.id,
             node: held.node, content: held.content, attributes: held.attributes)
         try inTree(tree.begin(attempt))
-        do throws(StoreError) {
-            let info = try await objects.copy(
+        let copied = await written(attempt) { () async throws(StoreError) in
+            try await objects.copy(
                 held.key, etag: held.etag, to: attempt.key,
                 metadata: AttributeMapping.metadata(of: situation.node, tag: tag), contentType: nil, condition: .absent)
-            let etag = try await confirmed(info, attempt)
-            try inTree(tree.finish(attempt, info, etag: etag))
-        } catch let error {
+        }
+        switch copied {
+        case .success(let info): try inTree(tree.finish(attempt, info))
+        case .failure(let error):
             if !error.mayHaveHappened { try inTree(tree.abandon(attempt)) }
             throw .store(error)
         }
