@@ -16,6 +16,8 @@ public struct Situation: Sendable {
     public var attempt: Attempt?
     /// Another name's object with the node's present content.
     public var twin: HeldObject?
+    /// A directory that was moved away, but has its undiscovered children still where this name's object goes.
+    public var blocker: NameID?
 }
 
 extension Tree {
@@ -36,10 +38,13 @@ extension Tree {
                     """, [.int(Int64(node.id.raw)), .int(node.content), .int(id.raw)]
                 ) { HeldObject(row: $0) }
             }
+            let blocker = try connection.blocker(of: node.isDirectory ? node.id : name.parent)
             return Situation(
                 name: name, node: node, wanted: wanted, held: held,
                 occupant: atWanted?.owner == id ? nil : atWanted, attempt: try connection.attempt(at: wanted),
-                twin: twin)
+                twin: twin, blocker: try blocker.flatMap { blocker throws(DatabaseError) in
+                    try connection.names(of: blocker).first?.id
+                })
         }
     }
 
@@ -134,7 +139,7 @@ extension Tree {
                 node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
                 try node.update(in: change.connection)
             } else if node.isDirectory, node.prefix == nil {
-                try change.adoptPrefix(&node, attempt.key)
+                try change.adoptPrefix(&node)
             }
             try change.needsWork(attempt.name)
         }
@@ -208,22 +213,16 @@ extension Change {
         try run("DELETE FROM attempts WHERE key = ? AND tag = ?", [.blob(attempt.key.bytes), .text(attempt.tag)])
     }
 
-    /// A directory made here gets its place in the bucket, unless another directory's children still lie there.
-    func adoptPrefix(_ node: inout Node, _ prefix: ByteString) throws(DatabaseError) {
-        guard try !connection.isOccupied(prefix: prefix) else { return }
-        node.prefix = prefix
+    /// A directory without a place in the bucket gets the one that it wants, unless others' children still lie there.
+    /// Returns whether it has it.
+    @discardableResult
+    func adoptPrefix(_ node: inout Node) throws(DatabaseError) -> Bool {
+        guard let wanted = try connection.wantedPrefix(node.id), try connection.blocker(of: node.id) == nil
+        else { return false }
+        node.prefix = wanted
         node.listed = nil
         try node.update(in: connection)
-    }
-}
-
-extension Connection {
-    /// Whether a directory's children lie at this prefix or below it.
-    func isOccupied(prefix: ByteString) throws(DatabaseError) -> Bool {
-        try first(
-            "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? LIMIT 1",
-            [.blob(prefix.bytes), .blob(prefix.afterAll.bytes)]
-        ) { _ in true } ?? false
+        return true
     }
 }
 

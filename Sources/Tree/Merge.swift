@@ -137,7 +137,9 @@ final class Merge {
         let shown = KeyMapping.shownName(component)
         if let taken = try connection.name(parent, shown), var node = try connection.node(taken.node) {
             if node.isDirectory {
-                if node.prefix == nil { try change.adoptPrefix(&node, childPrefix) }
+                if try node.prefix == nil && connection.wantedPrefix(node.id) == childPrefix {
+                    try change.adoptPrefix(&node)
+                }
                 return
             }
             if try isSpokenFor(childPrefix) { return }
@@ -158,8 +160,13 @@ final class Merge {
 
     /// Whether what lies below the prefix belongs to names that are moving or being deleted.
     private func isSpokenFor(_ childPrefix: ByteString) throws -> Bool {
-        if try connection.isOccupied(prefix: childPrefix) { return true }
         let bounds: [SQLValue] = [.blob(childPrefix.bytes), .blob(childPrefix.afterAll.bytes)]
+        if try connection.first(
+            "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? LIMIT 1", bounds, { _ in true })
+            != nil
+        {
+            return true
+        }
         if try connection.first("SELECT 1 FROM objects WHERE key >= ? AND key < ? LIMIT 1", bounds, { _ in true })
             != nil
         {

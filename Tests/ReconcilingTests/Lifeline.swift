@@ -22,6 +22,9 @@ final class Lifeline: ObjectStore {
     var isCut: Bool { state.withLock { $0.isCut } }
     func cut() { state.withLock { $0.isCut = true } }
 
+    /// Takes a planned cut back.
+    func survive() { state.withLock { $0.callsLeft = nil } }
+
     /// Plans the cut for the `calls`-th call from now on.
     func cut(after calls: Int, carryingOutLast: Bool) {
         state.withLock { state in
