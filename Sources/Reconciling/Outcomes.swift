@@ -70,7 +70,7 @@ extension Reconciler {
             return try inTree(tree.recognise(attempt.key, etag: etag, sizeBytes: info.sizeBytes))
         }
         try inTree(tree.abandon(attempt))
-        try resolve(situation, info)
+        if attempt.key == situation.wanted { try resolve(situation, info) }
     }
 
     /// The write is in the bucket. Whether the cache has changed since can't be told, so what is dirty is sent again.

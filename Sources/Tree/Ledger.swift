@@ -12,7 +12,7 @@ public struct Situation: Sendable {
     public var held: HeldObject?
     /// What is at `wanted`, if it is not the name's own.
     public var occupant: HeldObject?
-    /// A write to `wanted` whose outcome is not known.
+    /// A write whose outcome is not known: to `wanted`, or of this name to where it was wanted before.
     public var attempt: Attempt?
     /// Another name's object with the node's present content.
     public var twin: HeldObject?
@@ -38,11 +38,13 @@ extension Tree {
                     """, [.int(Int64(node.id.raw)), .int(node.content), .int(id.raw)]
                 ) { HeldObject(row: $0) }
             }
+            var attempt = try connection.attempt(at: wanted)
+            if attempt == nil { attempt = try connection.attempt(by: id) }
             let blocker = try connection.blocker(of: node.isDirectory ? node.id : name.parent)
             return Situation(
                 name: name, node: node, wanted: wanted, held: held,
-                occupant: atWanted?.owner == id ? nil : atWanted, attempt: try connection.attempt(at: wanted),
-                twin: twin, blocker: try blocker.flatMap { blocker throws(DatabaseError) in
+                occupant: atWanted?.owner == id ? nil : atWanted, attempt: attempt, twin: twin,
+                blocker: try blocker.flatMap { blocker throws(DatabaseError) in
                     try connection.names(of: blocker).first?.id
                 })
         }
@@ -155,7 +157,7 @@ extension Tree {
             guard let held, held.key == wanted, held.node == node.id, held.content == node.content,
                 held.attributes == node.attributes, !node.isLive,
                 !node.isDirectory || node.prefix == wanted,
-                try change.connection.attempt(at: wanted) == nil
+                try change.connection.attempt(at: wanted) == nil, try change.connection.attempt(by: id) == nil
             else { return false }
             try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
             return true
@@ -211,6 +213,7 @@ public struct Backlog: Sendable, Equatable {
 extension Change {
     func close(_ attempt: Attempt) throws(DatabaseError) {
         try run("DELETE FROM attempts WHERE key = ? AND tag = ?", [.blob(attempt.key.bytes), .text(attempt.tag)])
+        if let held = try connection.held(at: attempt.key), held.owner == nil { isLeftOver(attempt.key) }
     }
 
     /// A directory without a place in the bucket gets the one that it wants, unless others' children still lie there.

@@ -108,6 +108,12 @@ extension Connection {
         ) { Attempt(row: $0) }
     }
 
+    func attempt(by name: NameID) throws(DatabaseError) -> Attempt? {
+        try first(
+            "SELECT key, tag, name, node, content, attributes FROM attempts WHERE name = ? LIMIT 1", [.int(name.raw)]
+        ) { Attempt(row: $0) }
+    }
+
     func sequence() throws(DatabaseError) -> Int64 {
         try first("SELECT value FROM facts WHERE name = 'sequence'", []) { Int64($0.text(0)) ?? 0 } ?? 0
     }

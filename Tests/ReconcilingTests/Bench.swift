@@ -35,6 +35,7 @@ final class Bench: Sendable {
     let store: FaultyStore
     let settings: Settings
     let log = LogMemory()
+    private let notes = Lock([String]())
 
     init(_ settings: Settings = Settings()) throws {
         self.settings = settings
@@ -43,6 +44,10 @@ final class Bench: Sendable {
         memory = MemoryStore(capabilities: settings.capabilities)
         store = FaultyStore(memory, seed: settings.seed, time: FastTime())
     }
+
+    /// What happened so far, for a failing random test.
+    var history: [String] { notes.withLock { $0 } }
+    func note(_ line: String) { notes.withLock { $0.append(line) } }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
 
@@ -93,7 +98,7 @@ final class Session: Sendable {
             now: time.now())
         cache = try BlockCache(settings: BlockCache.Settings(directory: bench.directory + "/cache"), log: log)
         recovered = try Recovery.run(tree: tree, cache: cache, trustClean: trustClean, log: log)
-        lifeline = Lifeline(bench.store)
+        lifeline = Lifeline(bench.store) { [weak bench] in bench?.note($0) }
         fetcher = Fetcher(cache: cache, store: lifeline, time: time)
         discovery = Discovery(tree: tree, store: lifeline, settings: Discovery.Settings(), time: time, log: log)
         var settings = Reconciler.Settings()

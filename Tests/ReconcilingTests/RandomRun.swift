@@ -23,7 +23,6 @@ final class RandomRun {
     private var session: Session { current! }
     private var model = Model()
     private var written = 0
-    private(set) var history: [String] = []
     private let rates: FaultRates
 
     init(seed: UInt64) async throws {
@@ -58,7 +57,8 @@ final class RandomRun {
     func close() async { await current?.die() }
 
     var pending: String { current?.pending ?? "" }
-    var log: [String] { bench.log.lines }
+    /// What was done, by the operations and by the store, in order.
+    var history: [String] { bench.history + bench.log.lines.suffix(50) }
 
     func run(operations: Int) async throws {
         for _ in 0..<operations {
@@ -94,7 +94,7 @@ final class RandomRun {
         }
     }
 
-    private func note(_ line: String) { history.append(line) }
+    private func note(_ line: String) { bench.note(line) }
 
     private func pause(_ milliseconds: Int64) async { await SystemTime().sleep(milliseconds: milliseconds) }
 
