@@ -43,7 +43,7 @@ extension Reconciler {
         case .upload(let condition): try await upload(situation, condition)
         case .copy(let source, let condition): try await copy(source, situation, condition)
         case .leave(let prefix): try await leave(situation.node.id, prefix)
-        case .arrive: _ = try inTree(tree.arrive(situation.node.id))
+        case .arrive: try arrive(situation.node.id, situation.wanted)
         }
     }
 
@@ -244,16 +244,21 @@ extension Reconciler {
 
     // MARK: directories
 
-    /// What was never listed of the directory's old place is, and all its children follow.
+    /// Lists all of the directory's old place, so that what nobody has looked at so far moves too.
     private func leave(_ directory: NodeID, _ prefix: ByteString) async throws(BucketError) {
         try await discovery.list(directory)
+        try inTree(tree.leave(directory, prefix))
+    }
+
+    /// Its children follow: they are marked before the directory has its place, so that a crash doesn't forget them.
+    private func arrive(_ directory: NodeID, _ prefix: ByteString) throws(BucketError) {
         var after = NameID(0)
         while true {
             let from = after
             guard let last = try inTree(tree.spread(directory, after: from, limit: 1_000)) else { break }
             after = last
         }
-        try inTree(tree.leave(directory, prefix))
+        _ = try inTree(tree.arrive(directory, prefix))
     }
 }
 

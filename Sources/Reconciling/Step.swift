@@ -14,21 +14,23 @@ enum Step: Sendable, Equatable {
     case upload(Condition)
     /// Let the store copy an object with this content to the wanted key.
     case copy(HeldObject, Condition)
-    /// A moved directory: find out all that lies at its old place, and let it follow.
+    /// A moved directory: find out all that lies at its old place, then let go of it.
     case leave(ByteString)
-    /// A directory whose children can be looked for at its new place.
+    /// A directory takes its place, and its children follow.
     case arrive
 
     static func next(_ situation: Situation) -> Step {
         if let attempt = situation.attempt { return .verify(attempt) }
         let node = situation.node
         if node.isDirectory, let prefix = node.prefix, prefix != situation.wanted { return .leave(prefix) }
-        if let owner = situation.blocker ?? situation.occupant?.owner { return .wait(for: owner) }
+        if let blocker = situation.blocker { return .wait(for: blocker) }
+        if node.isDirectory, node.prefix == nil { return .arrive }
+        if let owner = situation.occupant?.owner { return .wait(for: owner) }
         let condition = situation.condition
         if let held = situation.held, held.node == node.id, held.content == node.content {
             let isInPlace = held.key == situation.wanted
             if isInPlace, held.attributes == node.attributes {
-                return node.isDirectory && node.prefix == nil ? .arrive : .close
+                return .close
             }
             return situation.isCheapToSend ? .upload(condition) : .copy(held, condition)
         }

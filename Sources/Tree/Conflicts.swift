@@ -89,7 +89,7 @@ extension Tree {
     }
 
     /// After all that lies at the old place of a moved directory is known: from now on nothing more is looked for
-    /// there. Its children keep the keys that they have until they are moved.
+    /// there. Its children keep the keys that they have until they follow.
     public func leave(_ directory: NodeID, _ prefix: ByteString) throws(TreeError) {
         try change { change in
             try change.run(
@@ -99,13 +99,17 @@ extension Tree {
     }
 
     /// Gives a directory without a place in the bucket the one that it wants: from now on its children are listed
-    /// there. Returns false, and changes nothing, while another directory's children still lie there.
-    public func arrive(_ directory: NodeID) throws(TreeError) -> Bool {
+    /// there. Returns false, and changes nothing, if it wants another than `prefix` by now, or while another
+    /// directory's children still lie there.
+    public func arrive(_ directory: NodeID, _ prefix: ByteString) throws(TreeError) -> Bool {
         try change { change in
-            guard var node = try change.connection.node(directory),
-                try change.connection.wantedPrefix(directory) != nil
-            else { return true }
-            return try node.prefix != nil || change.adoptPrefix(&node)
+            guard try change.connection.wantedPrefix(directory) == prefix,
+                try change.connection.blocker(of: directory) == nil
+            else { return false }
+            try change.run(
+                "UPDATE nodes SET prefix = ?, listed = NULL WHERE id = ? AND prefix IS NULL",
+                [.blob(prefix.bytes), .int(Int64(directory.raw))])
+            return change.connection.changes > 0
         }
     }
 }

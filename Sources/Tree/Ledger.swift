@@ -88,8 +88,12 @@ extension Tree {
     public func backlog() throws(TreeError) -> Backlog {
         try look { connection throws(DatabaseError) in
             let names = try connection.first("SELECT COUNT(*) FROM names WHERE work = 1", []) { $0.int(0) } ?? 0
-            let leftovers =
+            let objects =
                 try connection.first("SELECT COUNT(*) FROM objects WHERE owner IS NULL", []) { $0.int(0) } ?? 0
+            let attempts =
+                try connection.first(
+                    "SELECT COUNT(*) FROM attempts WHERE name NOT IN (SELECT id FROM names)", []
+                ) { $0.int(0) } ?? 0
             let bytes =
                 try connection.first(
                     """
@@ -97,7 +101,7 @@ extension Tree {
                     WHERE work = 1 AND nodes.content > 0
                     """, []
                 ) { $0.int(0) } ?? 0
-            return Backlog(names: names, leftovers: leftovers, bytes: bytes)
+            return Backlog(names: names, leftovers: objects + attempts, bytes: bytes)
         }
     }
 
@@ -140,8 +144,6 @@ extension Tree {
             if node.isFile {
                 node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
                 try node.update(in: change.connection)
-            } else if node.isDirectory, node.prefix == nil {
-                try change.adoptPrefix(&node)
             }
             try change.needsWork(attempt.name)
         }
@@ -214,18 +216,6 @@ extension Change {
     func close(_ attempt: Attempt) throws(DatabaseError) {
         try run("DELETE FROM attempts WHERE key = ? AND tag = ?", [.blob(attempt.key.bytes), .text(attempt.tag)])
         if let held = try connection.held(at: attempt.key), held.owner == nil { isLeftOver(attempt.key) }
-    }
-
-    /// A directory without a place in the bucket gets the one that it wants, unless others' children still lie there.
-    /// Returns whether it has it.
-    @discardableResult
-    func adoptPrefix(_ node: inout Node) throws(DatabaseError) -> Bool {
-        guard let wanted = try connection.wantedPrefix(node.id), try connection.blocker(of: node.id) == nil
-        else { return false }
-        node.prefix = wanted
-        node.listed = nil
-        try node.update(in: connection)
-        return true
     }
 }
 

@@ -135,13 +135,8 @@ final class Merge {
     func directory(_ childPrefix: ByteString) throws {
         let component = childPrefix.dropFirst(prefix.count).dropLast(1)
         let shown = KeyMapping.shownName(component)
-        if let taken = try connection.name(parent, shown), var node = try connection.node(taken.node) {
-            if node.isDirectory {
-                if try node.prefix == nil && connection.wantedPrefix(node.id) == childPrefix {
-                    try change.adoptPrefix(&node)
-                }
-                return
-            }
+        if let taken = try connection.name(parent, shown), let node = try connection.node(taken.node) {
+            if node.isDirectory { return }
             if try isSpokenFor(childPrefix) { return }
             guard try setAside(taken) else { return }
         } else if try isSpokenFor(childPrefix) {
