@@ -105,9 +105,11 @@ extension Tree {
         }
     }
 
-    /// Records a write before it is sent.
+    /// Records a write before it is sent. Throws `.notFound` if the name is gone: nobody would look at what becomes
+    /// of the write.
     public func begin(_ attempt: Attempt) throws(TreeError) {
         try change { change in
+            guard try change.connection.name(attempt.name) != nil else { throw TreeError.notFound }
             try change.run(
                 """
                 INSERT OR REPLACE INTO attempts(key, tag, name, node, content, attributes) VALUES(?, ?, ?, ?, ?, ?)
