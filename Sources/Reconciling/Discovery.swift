@@ -120,13 +120,14 @@ public final class Discovery: Sendable {
         var from: String?
         repeat {
             let token = from
+            let sincePage = try inTree(tree.sequence())
             let page = try await inStore(
                 await objects.list(prefix: prefix, delimited: true, from: token, limit: Discovery.pageSize))
             let visible = page.withoutOwn()
             for object in visible.objects { seen.insert(object.key.hashValue) }
             for below in visible.prefixes { seen.insert(below.hashValue) }
             tell(
-                try inTree(tree.merge(visible, into: directory, prefix: prefix, since: since, now: asked)))
+                try inTree(tree.merge(visible, into: directory, prefix: prefix, since: sincePage, now: asked)))
             from = page.next
         } while from != nil
         tell(
@@ -153,7 +154,7 @@ public final class Discovery: Sendable {
         let page = ListPage(objects: info.map { [$0] } ?? [], prefixes: hasMore ? [key + "/"] : [])
         var events = try inTree(tree.merge(page, into: directory.id, prefix: prefix, since: since, now: asked))
         if let found = try inTree(tree.find(directory.id, name)) {
-            events += try await settle(found, info, since: since, now: asked)
+            events += try await settle(found, key, info, since: since, now: asked)
         }
         tell(events)
         memory.withLock { memory in
@@ -162,16 +163,13 @@ public final class Discovery: Sendable {
         }
     }
 
-    /// What the HEAD of a single name says about the name the tree has.
+    /// What the HEAD of `key` says about the name the tree has, if its object is there.
     private func settle(
-        _ found: Found, _ info: ObjectInfo?, since: Int64, now: Timestamp
+        _ found: Found, _ key: ByteString, _ info: ObjectInfo?, since: Int64, now: Timestamp
     ) async throws(BucketError) -> [TreeEvent] {
         guard !found.node.isDirectory else { return [] }
         if let info { return try await learn(found.name.id, info, since: since, now: now) }
-        guard let held = try inTree(tree.held(by: found.name.id)),
-            let wanted = try inTree(tree.wantedKey(of: found.name.id)),
-            held.key == wanted
-        else { return [] }
+        guard let held = try inTree(tree.held(by: found.name.id)), held.key == key else { return [] }
         return try inTree(tree.vanished(found.name.id, etag: held.etag, since: since, now: now))
     }
 

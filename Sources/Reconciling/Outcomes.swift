@@ -141,6 +141,9 @@ extension Reconciler {
             if try inTree(tree.nameWanting(key)) != nil {
                 return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
             }
+            if try isNeeded(held) {
+                return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
+            }
             switch await outcome(try await objects.delete(key, condition: .matches(held.etag))) {
             case .success: try inTree(tree.release(key, etag: held.etag))
             case .failure(let error):
@@ -149,6 +152,14 @@ extension Reconciler {
             }
         }
         if !isDone { putOff(.leftover(key), milliseconds: Reconciler.waitMilliseconds) }
+    }
+
+    /// Whether a node still has its missing pages from there. One without names, that somebody has open, keeps its
+    /// object as long as nobody waits for the bucket.
+    private func isNeeded(_ leftover: HeldObject) throws(BucketError) -> Bool {
+        if try inTree(tree.isExpendable(leftover)) { return false }
+        let isLinked = try inTree(tree.node(leftover.node)?.links ?? 0) > 0
+        return isLinked || state.withLock { $0.hurries == 0 }
     }
 
     /// A write whose name is gone by now: if it was carried out it has to be taken back.

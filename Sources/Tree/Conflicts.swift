@@ -14,7 +14,7 @@ extension Tree {
             guard let name = try change.connection.name(id), let node = try change.connection.node(name.node),
                 let etag = info.etag
             else { return ([], nil) }
-            let merge = Merge(change, self.defaults, name.parent, ByteString(), Int64.max, now)
+            let merge = Merge(change, self, name.parent, ByteString(), Int64.max, now)
             let held = try change.connection.held(by: id)
             if node.isDirectory {
                 // Somebody made the same directory: its marker is ours to describe.

@@ -143,7 +143,7 @@ extension Tree {
                 return
             }
             try change.disown(attempt.name, except: attempt.key)
-            if node.isFile {
+            if node.isFile, try change.connection.isNewest(attempt) {
                 node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
                 try node.update(in: change.connection)
             }
@@ -168,12 +168,32 @@ extension Tree {
         }
     }
 
+    /// Whether an object that nobody owns can be deleted. A node that has its missing pages from it gets them from
+    /// another name's object of the same content; without one the object is still needed.
+    public func isExpendable(_ leftover: HeldObject) throws(TreeError) -> Bool {
+        try change { change in
+            guard var node = try change.connection.node(leftover.node), let origin = node.origin,
+                origin.key == leftover.key, origin.etag == leftover.etag
+            else { return true }
+            let other = try change.connection.first(
+                """
+                SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects
+                WHERE node = ? AND content = ? AND owner IS NOT NULL LIMIT 1
+                """, [.int(Int64(node.id.raw)), .int(leftover.content)]
+            ) { HeldObject(row: $0) }
+            guard let other else { return false }
+            node.origin = ObjectSource(key: other.key, etag: other.etag, sizeBytes: other.sizeBytes)
+            try node.update(in: change.connection)
+            return true
+        }
+    }
+
     /// Records that the object is not in the bucket any more (deleted by us, or gone).
     public func release(_ key: ByteString, etag: ETag) throws(TreeError) {
         try change { change in
             try change.run(
                 "DELETE FROM objects WHERE key = ? AND tag = ?", [.blob(key.bytes), .text(etag.value)])
-            if change.connection.changes > 0 { _ = try change.nextSequence() }
+            if change.connection.changes > 0 { self.noteRelease(key, try change.nextSequence()) }
         }
     }
 
@@ -212,6 +232,16 @@ public struct Backlog: Sendable, Equatable {
     public var bytes: Int64
 
     public var isEmpty: Bool { names == 0 && leftovers == 0 }
+}
+
+extension Connection {
+    /// Whether no object is known with a later content of the attempt's node.
+    fileprivate func isNewest(_ attempt: Attempt) throws(DatabaseError) -> Bool {
+        try first(
+            "SELECT 1 FROM objects WHERE node = ? AND content > ? LIMIT 1",
+            [.int(Int64(attempt.node.raw)), .int(attempt.content)]
+        ) { _ in true } == nil
+    }
 }
 
 extension Change {
