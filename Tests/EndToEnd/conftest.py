@@ -21,7 +21,8 @@ WATCHDOG_MARGIN_SECONDS = 15
 def pytest_generate_tests(metafunc):
     if "bucket" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("on")
-        metafunc.parametrize("bucket", marker.args if marker else DEFAULT_KINDS, indirect=True)
+        kinds = os.environ.get("PAIL_TEST_BUCKETS", "").split() or (marker.args if marker else DEFAULT_KINDS)
+        metafunc.parametrize("bucket", kinds, indirect=True)
 
 
 def pytest_collection_modifyitems(items):

@@ -118,10 +118,10 @@ def test_rsync_there_and_back(mount, place):
 def test_tar(mount, place):
     source = place / "source"
     trees.make_tree(source, seed=2)
-    run("tar", "-C", place, "-cf", mount.path / "a.tar", "source")
+    run("tar", "--format=posix", "-C", place, "-cf", mount.path / "a.tar", "source")
     run("tar", "-C", mount.path, "-xpf", mount.path / "a.tar")
     trees.assert_equal(source, mount.path / "source")
-    run("tar", "-C", mount.path, "-czf", place / "b.tgz", "source")
+    run("tar", "--format=posix", "-C", mount.path, "-czf", place / "b.tgz", "source")
     run("tar", "-C", place, "-xpzf", place / "b.tgz", "--transform", "s/^source/back/")
     trees.assert_equal(source, place / "back")
 
