@@ -1,0 +1,38 @@
+import Glibc
+import Primitives
+
+/// How the last daemon on a cache directory ended.
+enum PriorStop: Sendable, Equatable {
+    /// It said goodbye, or there was none.
+    case clean
+    /// It died, but what it had written to files is in them: the machine has run on.
+    case killed
+    /// The machine went down: only what was synced is certain.
+    case powerLost
+}
+
+/// The file that exists while a daemon runs: which boot of the machine it began in.
+struct RunningMarker: Sendable {
+    let directory: CacheDirectory
+
+    /// Says how the last one ended and marks the begin of this one. Hold the cache's lock.
+    func begin() throws(MountFailure) -> PriorStop {
+        let boot = Self.bootIdentity
+        let former = SmallFile.read(directory.runningFile)
+        do {
+            try SmallFile.write("boot \(boot)\n", to: directory.runningFile)
+        } catch {
+            throw directory.failure("can't be written", error)
+        }
+        guard let former else { return .clean }
+        return SmallFile.field("boot", in: former) == boot ? .killed : .powerLost
+    }
+
+    /// All is closed and on disk.
+    func end() { unlink(directory.runningFile) }
+
+    private static var bootIdentity: String {
+        let text = SmallFile.read("/proc/sys/kernel/random/boot_id") ?? ""
+        return String(text.prefix { !$0.isNewline })
+    }
+}
