@@ -12,7 +12,7 @@ import Testing
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    private func add(_ store: LocalStore, to key: ByteString) async throws {
+    private static func add(_ store: LocalStore, to key: ByteString) async throws {
         while true {
             let body = try await store.read(key, range: nil, ifMatch: nil)
             guard let count = Int(String(decoding: body.bytes, as: UTF8.self)), let etag = body.info.etag else {
@@ -35,7 +35,7 @@ import Testing
             UploadPlan(bytes: Array("0".utf8)), to: "n", metadata: [:], contentType: nil, condition: .absent)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for store in stores + stores {
-                group.addTask { for _ in 0..<15 { try await self.add(store, to: "n") } }
+                group.addTask { for _ in 0..<15 { try await Self.add(store, to: "n") } }
             }
             try await group.waitForAll()
         }
@@ -47,19 +47,19 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (number, store) in (stores + stores).enumerated() {
                 group.addTask {
-                    let key = ByteString("a/b/c/\(number)")
+                    let file = ByteString("a/b/c/\(number)")
                     for round in 0..<25 {
-                        let marker: ByteString = "a/b/m\(number)/"
-                        for key in [key, marker] {
+                        let marker = ByteString("a/b/m\(number)/")
+                        for key in [file, marker] {
                             _ = try await store.write(
                                 UploadPlan(bytes: []), to: key, metadata: ["r": "\(round)"], contentType: nil,
                                 condition: .absent)
                         }
                         let marked = try await store.head(marker).metadata
                         if marked != ["r": "\(round)"] { throw StoreError(.corrupt, "head", key: marker) }
-                        _ = try await store.head(key)
+                        _ = try await store.head(file)
                         try await store.delete(marker, condition: .none)
-                        try await store.delete(key, condition: .none)
+                        try await store.delete(file, condition: .none)
                     }
                 }
             }
