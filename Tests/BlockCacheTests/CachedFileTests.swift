@@ -112,6 +112,7 @@ import Testing
         DispatchQueue.global().async(group: done) {
             while !stop.withLock({ $0 }) {
                 try? file.land(content, at: 0)
+                usleep(300)
                 _ = try? file.evict(limit: 1 << 20)
             }
         }

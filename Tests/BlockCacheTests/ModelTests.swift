@@ -103,8 +103,10 @@ private struct Model {
         steps.append("zero \(range) \(keepSize)")
         try untilWritten { try file.zero(range, keepSize: keepSize) }
         if !keepSize { grow(to: Int(range.upperBound)) }
-        for index in Int(range.lowerBound)..<max(Int(range.lowerBound), min(content.count, Int(range.upperBound))) {
-            content[index] = 0
+        let end = min(content.count, Int(range.upperBound))
+        if Int(range.lowerBound) < end {
+            let zeros = [UInt8](repeating: 0, count: end - Int(range.lowerBound))
+            content.replaceSubrange(Int(range.lowerBound)..<end, with: zeros)
         }
     }
 
@@ -123,7 +125,7 @@ private struct Model {
             if let bytes = try file.readAll(range) {
                 let end = min(Int(range.upperBound), content.count)
                 let expected = Int(range.lowerBound) < end ? Array(content[Int(range.lowerBound)..<end]) : []
-                #expect(bytes == expected, "\(range) after \(steps)")
+                #expect(same(bytes, expected), "\(range) after \(steps)")
                 return
             }
             try land(range)
@@ -138,7 +140,7 @@ private struct Model {
             if snapshot.frozen != nil { try verify(snapshot, uploaded) }
             try file.finishUpload(snapshot, succeeded: succeeded)
             if succeeded { origin = uploaded }
-            if !file.isDirty { #expect(origin == content, "clean, but different: \(steps)") }
+            if !file.isDirty { #expect(same(origin, content), "clean, but different: \(steps)") }
             upload = nil
             return
         }
@@ -174,7 +176,7 @@ private struct Model {
                 result += bytes
             }
         }
-        #expect(result == expected, "\(steps)")
+        #expect(same(result, expected), "\(steps)")
     }
 
     mutating func restart(trustClean: Bool) throws {
@@ -191,7 +193,7 @@ private struct Model {
             #expect(scan.files.count == 1 && scan.files[0].isDirty, "\(steps)")
             #expect(scan.files.first?.sizeBytes == Int64(content.count), "\(steps)")
         } else {
-            #expect(content == origin, "\(steps)")
+            #expect(same(content, origin), "\(steps)")
         }
         file = try fixture.cache.open(7, originBytes: Int64(origin.count))
     }
