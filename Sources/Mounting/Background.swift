@@ -37,13 +37,12 @@ public enum Background {
         let logDescriptor = pail_open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard logDescriptor >= 0 else { throw MountFailure(.failed, "can't write the log \(log): \(Errno.current)") }
         defer { close(logDescriptor) }
-        var pipe: [Int32] = [-1, -1]
-        guard pipe2(&pipe, O_CLOEXEC) == 0 else { throw MountFailure(.failed, "can't make a pipe: \(Errno.current)") }
-        defer { close(pipe[0]) }
-        let spawned = spawn(arguments, log: logDescriptor, pipe: pipe[1])
-        close(pipe[1])
+        guard let pipe = Pipe() else { throw MountFailure(.failed, "can't make a pipe: \(Errno.current)") }
+        defer { close(pipe.output) }
+        let spawned = spawn(arguments, log: logDescriptor, pipe: pipe.input)
+        close(pipe.input)
         guard let process = spawned else { throw MountFailure(.failed, "can't start the daemon: \(Errno.current)") }
-        guard let line = readLine(pipe[0]) else {
+        guard let line = readLine(pipe.output) else {
             kill(process, SIGKILL)
             throw MountFailure(.failed, "the daemon didn't get ready in \(readyMilliseconds / 1000) s; see \(log)")
         }

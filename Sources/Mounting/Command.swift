@@ -12,20 +12,19 @@ enum Command {
 
     /// Runs a program found by PATH and waits for it; nil if it can't be run. Its input and output are /dev/null.
     static func run(_ program: String, _ arguments: [String]) -> Result? {
-        var pipe: [Int32] = [-1, -1]
-        guard pipe2(&pipe, O_CLOEXEC) == 0 else { return nil }
-        defer { close(pipe[0]) }
+        guard let pipe = Pipe() else { return nil }
+        defer { close(pipe.output) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, pipe[1], STDERR_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, pipe.input, STDERR_FILENO)
         var process = pid_t()
         let code = withCStrings([program] + arguments) { posix_spawnp(&process, program, &actions, nil, $0, environ) }
-        close(pipe[1])
+        close(pipe.input)
         guard code == 0 else { return nil }
-        let errors = readAll(pipe[0])
+        let errors = readAll(pipe.output)
         var status: Int32 = 0
         while waitpid(process, &status, 0) == -1, errno == EINTR {}
         let line = errors.split(separator: "\n").last.map(String.init) ?? ""
@@ -52,6 +51,22 @@ enum Command {
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
         return pointers.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
+    }
+}
+
+/// A pipe whose descriptors are not inherited.
+struct Pipe {
+    /// To read from.
+    let output: Int32
+    /// To write to.
+    let input: Int32
+
+    init?() {
+        var descriptors: [Int32] = [-1, -1]
+        guard pipe(&descriptors) == 0 else { return nil }
+        for descriptor in descriptors { _ = pail_fcntl(descriptor, F_SETFD, Int(FD_CLOEXEC)) }
+        output = descriptors[0]
+        input = descriptors[1]
     }
 }
 

@@ -23,7 +23,8 @@ public enum ControlRequest: Sendable, Equatable {
         let time = limit.flatMap { $0 < 0 ? nil : $0 }
         switch (words[0], words.count) {
         case ("status", 1): self = .status
-        case ("flush", 3) where limit != nil: self = .flush(path: LineText.unescape(words[2]), timeoutMilliseconds: time)
+        case ("flush", 3) where limit != nil:
+            self = .flush(path: LineText.unescape(words[2]), timeoutMilliseconds: time)
         case ("stop", 3) where limit != nil: self = .stop(timeoutMilliseconds: time, forced: words[2] == "1")
         case ("release", 1): self = .release
         default: return nil

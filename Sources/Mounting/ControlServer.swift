@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 import Primitives
 
@@ -37,7 +38,7 @@ final class ControlServer: Sendable {
     private static func serve(_ descriptor: Int32, _ connections: Lock<Int>, _ handler: any ControlHandling) {
         defer { Glibc.close(descriptor) }
         while true {
-            let accepted = accept4(descriptor, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+            let accepted = accept(descriptor, nil, nil)
             if accepted < 0 {
                 if errno == EINTR || errno == ECONNABORTED { continue }
                 if errno == EMFILE || errno == ENFILE {
@@ -46,6 +47,7 @@ final class ControlServer: Sendable {
                 }
                 return
             }
+            _ = pail_fcntl(accepted, F_SETFD, Int(FD_CLOEXEC))
             let socket = ControlSocket(accepted)
             let free = connections.withLock { count -> Bool in
                 guard count < maximumConnections else { return false }

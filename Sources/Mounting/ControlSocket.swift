@@ -55,7 +55,7 @@ final class ControlSocket: Sendable {
         var rest = Array((line + "\n").utf8)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return false }
@@ -98,7 +98,7 @@ final class ControlSocket: Sendable {
     private static func withAddress(
         _ directory: CacheDirectory, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(Errno) -> Void
     ) throws(Errno) {
-        let parent = try Errno.check { pail_open(directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0) }
+        let parent = try Errno.check { pail_open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) }
         defer { close(parent) }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)

@@ -83,6 +83,23 @@ public struct MountPoint: Sendable {
         return (real == "/" ? "" : real) + path[slash...]
     }
 
+    /// Takes away a mount of pail's that has no daemon any more; false if there is none here.
+    public func unmountOrphan() throws(MountFailure) -> Bool {
+        guard mountedType == "fuse.pail" else { return false }
+        switch unmount(lazily: false) {
+        case .done: return true
+        case .busy: throw busy
+        case .failed(let reason): throw MountFailure(.mountPoint, "can't unmount \(path): \(reason)")
+        }
+    }
+
+    var busy: MountFailure {
+        MountFailure(
+            .mountPoint,
+            "\(path) is busy: a program has a file open or works in it (fuser -vm \(path) shows which): "
+                + "end it, or use --force")
+    }
+
     /// How an attempt to unmount ended.
     enum Unmounting: Sendable, Equatable {
         case done

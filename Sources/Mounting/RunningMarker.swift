@@ -15,17 +15,19 @@ enum PriorStop: Sendable, Equatable {
 struct RunningMarker: Sendable {
     let directory: CacheDirectory
 
-    /// Says how the last one ended and marks the begin of this one. Hold the cache's lock.
-    func begin() throws(MountFailure) -> PriorStop {
-        let boot = Self.bootIdentity
-        let former = SmallFile.read(directory.runningFile)
+    /// How the last daemon ended. Hold the cache's lock.
+    func priorStop() -> PriorStop {
+        guard let former = SmallFile.read(directory.runningFile) else { return .clean }
+        return SmallFile.field("boot", in: former) == Self.bootIdentity ? .killed : .powerLost
+    }
+
+    /// Marks that a daemon runs. After a daemon that died, only once what it left is recovered.
+    func begin() throws(MountFailure) {
         do {
-            try SmallFile.write("boot \(boot)\n", to: directory.runningFile)
+            try SmallFile.write("boot \(Self.bootIdentity)\n", to: directory.runningFile)
         } catch {
             throw directory.failure("can't be written", error)
         }
-        guard let former else { return .clean }
-        return SmallFile.field("boot", in: former) == boot ? .killed : .powerLost
     }
 
     /// All is closed and on disk.
