@@ -1,0 +1,26 @@
+import CSQLite
+
+/// What SQLite reported. https://www.sqlite.org/rescode.html
+public struct DatabaseError: Error, Equatable, CustomStringConvertible {
+    /// An extended result code.
+    public let code: Int32
+    public let message: String
+
+    public init(code: Int32, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    private var primary: Int32 { code & 0xFF }
+
+    /// The file is damaged or no database.
+    public var isCorrupt: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
+    /// No space left on the device; the transaction has been rolled back.
+    public var isFull: Bool { primary == SQLITE_FULL }
+    /// Another process or `Database` has the file open.
+    public var isBusy: Bool { primary == SQLITE_BUSY }
+    /// A unique, foreign key, check or not-null constraint forbids it.
+    public var isConstraint: Bool { primary == SQLITE_CONSTRAINT }
+
+    public var description: String { "database: \(message) (SQLite \(code))" }
+}
