@@ -79,7 +79,7 @@ class Measurement:
             mount.drain(1, size)
             self.note(f"write {size // MIB:,} MiB, in the bucket, s", time.monotonic() - begin)
             self.remount_cold(mount)
-            self.note(f"read {size // MIB:,} MiB, cold, s", timed("dd", f"if={target}", "of=/dev/null", "bs=1M"))
+            self.note(f"read {size // MIB:,} MiB, cold, s", timed("dd", f"if={target}", "of=/dev/null", "bs=1M", "status=none"))
         return body
 
     def overwrite(self, size, proxy):
@@ -89,7 +89,7 @@ class Measurement:
             before, begin = proxy.sent, time.monotonic()
             etag = bucket.client.head_object(Bucket=bucket.name, Key="large")["ETag"]
             timed("dd", f"if={self.place}/many/f0", f"of={mount.path}/large", "bs=4096", "count=1", "seek=12345",
-                  "conv=notrunc")
+                  "conv=notrunc", "status=none")
             if self.system.name == "pail":
                 mount.flush(timeout=MOST_SECONDS)
             while bucket.client.head_object(Bucket=bucket.name, Key="large")["ETag"] == etag:
