@@ -257,7 +257,8 @@ extension Reconciler {
 }
 
 extension BucketError {
-    init(_ error: FetchError, _ origin: ObjectSource) {
+    /// What a failed fetch from `origin` means.
+    public init(_ error: FetchError, _ origin: ObjectSource) {
         switch error {
         case .cache(let cause): self = .cache(cause)
         case .store(let cause):
