@@ -1,5 +1,6 @@
 import Configuration
 import Credentials
+import Glibc
 import HTTPTransport
 import Layers
 import LocalStore
@@ -17,21 +18,26 @@ struct Backend: Sendable {
     /// Without retries, for questions that should be answered soon.
     let plain: any ObjectStore
     let transport: HTTPTransport?
+    private let s3: S3Store?
 
-    init(_ configuration: MountConfiguration, log: Log) throws(MountFailure) {
+    /// - Parameter cache: where what was found out about the bucket is remembered; nil: found out anew.
+    init(_ configuration: MountConfiguration, cache: CacheDirectory?, log: Log) throws(MountFailure) {
         let base: any ObjectStore
         var prefix = ""
         do {
             switch configuration.bucket {
             case .local(let path)?:
                 transport = nil
+                s3 = nil
                 base = LocalStore(path: path)
             case .s3(let bucket, let part)?:
                 let sender = HTTPTransport(Self.transportSettings(configuration), log: log)
                 transport = sender
-                base = try S3Store(
+                let store = try S3Store(
                     Self.settings(configuration, bucket: bucket), credentials: Self.credentials(configuration),
-                    transport: sender, log: log)
+                    transport: sender, remembered: Self.remembered(configuration, cache), log: log)
+                s3 = store
+                base = store
                 prefix = part
             case nil: throw MountFailure(.usage, "which bucket?")
             }
@@ -46,6 +52,27 @@ struct Backend: Sendable {
         let placed: any ObjectStore = prefix.isEmpty ? metered : Prefixed(metered, prefix: ByteString(prefix))
         plain = placed
         store = Retrying(placed, log: log)
+    }
+
+    /// Finding out what a service can do writes to the bucket, which a read-only mount doesn't.
+    private static func remembered(_ configuration: MountConfiguration, _ cache: CacheDirectory?) -> S3Capabilities? {
+        if configuration.readOnly { return .cautious }
+        return cache.flatMap { SmallFile.read($0.capabilities) }.flatMap(S3Capabilities.init(text:))
+    }
+
+    /// Finds out what the service can do, unless it is known, and notes it for the next mount.
+    func learnCapabilities(_ configuration: MountConfiguration, _ cache: CacheDirectory) async {
+        guard !configuration.readOnly, let s3, access(cache.capabilities, F_OK) != 0 else { return }
+        guard let found = try? await s3.s3Capabilities() else { return }
+        try? SmallFile.write(found.text, to: cache.capabilities)
+    }
+
+    /// The longest key that fits below the mount's prefix, without asking the service.
+    func maximumKeyBytes(_ configuration: MountConfiguration) async -> Int {
+        if case .s3(_, let prefix)? = configuration.bucket {
+            return StoreCapabilities().maximumKeyBytes - prefix.utf8.count
+        }
+        return (try? await plain.capabilities())?.maximumKeyBytes ?? StoreCapabilities().maximumKeyBytes
     }
 
     func shutdown() { transport?.shutdown() }

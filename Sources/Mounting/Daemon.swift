@@ -43,6 +43,7 @@ public final class Daemon: Sendable {
     let log: Log
     let started = SystemTime().now()
     let state = Lock(State())
+    private let control = Lock(ControlServer?.none)
     private let lock: CacheLock
     private let registry: MountRegistry
     private let events: AsyncStream<Event>
@@ -79,13 +80,15 @@ public final class Daemon: Sendable {
         }
         let identity = try CacheIdentity.establish(directory, for: configuration)
         let log = Log(level: configuration.log.level.logLevel, sink: sink(configuration, directory, inBackground))
-        let backend = try Backend(configuration, log: log)
+        let backend = try Backend(configuration, cache: directory, log: log)
         do throws(MountFailure) {
             try await backend.check(configuration)
             let marker = RunningMarker(directory: directory)
             let prior = marker.priorStop()
             if prior == .clean { try marker.begin() }
-            let stack = try Stack(configuration, directory, identity, backend: backend, prior: prior, log: log)
+            let stack = try Stack(
+                configuration, directory, identity, backend: backend,
+                maximumKeyBytes: await backend.maximumKeyBytes(configuration), prior: prior, log: log)
             try marker.begin()
             return try Daemon(configuration, mountPoint, directory, lock, stack, prior, log)
         } catch {
@@ -159,12 +162,11 @@ public final class Daemon: Sendable {
         }
         Signals.watch { [continuation] in continuation.yield(.signal($0)) }
         control.withLock { $0 = server }
+        Task { await stack.backend.learnCapabilities(configuration, directory) }
         // So that no other file system is kept busy.
         chdir("/")
         log.info("mount", "mounted \(configuration.bucket?.description ?? "") on \(mountPoint.path)")
     }
-
-    private let control = Lock(ControlServer?.none)
 
     private func mountSession() throws(MountFailure) {
         do {

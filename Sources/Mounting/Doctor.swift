@@ -49,7 +49,7 @@ public struct Doctor: Sendable {
         guard reachable else { return report(Finding(.warn, "bucket", "not asked: the service can't be reached")) }
         let backend: Backend
         do {
-            backend = try Backend(configuration, log: Log(level: .error, sink: .standardError))
+            backend = try Backend(configuration, cache: nil, log: Log(level: .error, sink: .standardError))
         } catch {
             return report(Finding(.fail, "bucket", error.message))
         }

@@ -11,7 +11,7 @@ extension Doctor {
             findings.append(helper())
             if configuration.allowOther { findings.append(otherUsers()) }
         }
-        return findings + cache() + localBucket()
+        return findings + cache()
     }
 
     private func device() -> Finding {
@@ -86,19 +86,5 @@ extension Doctor {
                     remedy: "that mount has to be unmounted before this bucket can be mounted again"))
         }
         return findings
-    }
-
-    private func localBucket() -> [Finding] {
-        guard case .local(let path)? = configuration.bucket, access(path, F_OK) == 0 else { return [] }
-        let name = "user.pail.probe"
-        guard setxattr(path, name, "1", 1, 0) == 0 else {
-            return [
-                Finding(
-                    .warn, "bucket", "\(path) can't hold extended attributes (\(Errno.current)): "
-                        + "modes, owners and times are kept in files beside the objects")
-            ]
-        }
-        removexattr(path, name)
-        return [Finding(.ok, "bucket", "\(path) holds extended attributes")]
     }
 }

@@ -7,7 +7,7 @@ enum MountCommand {
     static func run(_ arguments: [String]) async throws -> ExitCode {
         let given = try MountArguments(
             arguments, extra: [.init("foreground", short: "f")], directory: ProcessEnvironment.workingDirectory)
-        if given.has("foreground") { return await Daemon.run(given.configuration) }
+        if given.has("foreground") { return try await Daemon.run(given.configuration) }
         try startDaemon(given.configuration, arguments)
         return .ok
     }
