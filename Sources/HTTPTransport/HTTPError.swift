@@ -45,16 +45,18 @@ public enum HTTPError: Error, Sendable, Equatable, CustomStringConvertible {
 
     /// - Parameter wasSent: whether the request had begun to go out; before that, nothing can have happened.
     init(_ code: CURLcode, _ text: String, wasSent: Bool) {
+        if wasSent {
+            self = code == CURLE_OPERATION_TIMEDOUT ? .timedOut(text) : .broken(text)
+            return
+        }
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: self = .resolve(text)
-        case CURLE_COULDNT_CONNECT, CURLE_PROXY, CURLE_INTERFACE_FAILED: self = .connect(text)
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
             CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_ENGINE_NOTFOUND:
             self = .tls(text)
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL, CURLE_BAD_FUNCTION_ARGUMENT:
             self = .invalidRequest(text)
-        case CURLE_OPERATION_TIMEDOUT: self = wasSent ? .timedOut(text) : .connect(text)
-        default: self = wasSent ? .broken(text) : .connect(text)
+        default: self = .connect(text)
         }
     }
 }

@@ -62,7 +62,7 @@ public final class HTTPTransport: HTTPSending {
             return threads
         }
         guard !threads.isEmpty else { return }
-        loops.forEach { $0.stop() }
+        for loop in loops { loop.stop() }
         for thread in threads {
             // A request's body source may have held the last reference to this transport.
             if pthread_equal(thread, pthread_self()) != 0 { pthread_detach(thread) } else { pthread_join(thread, nil) }

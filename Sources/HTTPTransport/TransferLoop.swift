@@ -87,8 +87,7 @@ final class TransferLoop: @unchecked Sendable {
             collect()
             if waiting.isEmpty || active.count >= limit { poll() }
         }
-        waiting.forEach { finish($0, .failure(.cancelled)) }
-        active.values.forEach { abort($0) }
+        for transfer in waiting + Array(active.values) { abort(transfer) }
         waiting = []
         idle = []
     }

@@ -1,0 +1,158 @@
+import CSystem
+import Glibc
+import Primitives
+
+extension BlockCache {
+    func path(of id: UInt64) -> String {
+        contentDirectory + "/" + Self.hexadecimal(id & 0xff, digits: 2) + "/" + Self.hexadecimal(id, digits: 1)
+    }
+
+    static func hexadecimal(_ number: UInt64, digits: Int) -> String {
+        let text = String(number, radix: 16)
+        return String(repeating: "0", count: max(0, digits - text.count)) + text
+    }
+
+    func syncDirectory(of id: UInt64) throws(CacheError) {
+        try syncDirectory(contentDirectory + "/" + Self.hexadecimal(id & 0xff, digits: 2))
+    }
+
+    func syncDirectory(_ path: String) throws(CacheError) {
+        let descriptor = try CacheError.check("open", path) { pail_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) }
+        defer { close(descriptor) }
+        try CacheError.check("sync", path) { fsync(descriptor) }
+    }
+
+    /// The content file at `path` and what its mode and map say; nil if there is none, or it is clean and unusable.
+    static func load(_ path: String) throws(CacheError) -> (Int32, FileState)? {
+        let descriptor = pail_open(path, O_RDWR | O_CLOEXEC, 0)
+        if descriptor < 0 {
+            if errno == ENOENT { return nil }
+            throw CacheError(.current, "open", path)
+        }
+        do throws(CacheError) {
+            var status = stat()
+            try CacheError.check("stat", path) { fstat(descriptor, &status) }
+            let isDirty = status.st_mode & CachedFile.dirtyMode != 0
+            var state = FileState(
+                map: nil, isDirty: isDirty, sizeBytes: Int64(status.st_size),
+                allocatedBytes: Int64(status.st_blocks) * 512)
+            guard status.st_mode & CachedFile.partialMode != 0 else { return (descriptor, state) }
+            guard let map = try PageMap.load(path + ".map") else {
+                if isDirty { throw CacheError(Errno(EIO), "read the page map of", path) }
+                close(descriptor)
+                unlink(path)
+                return nil
+            }
+            // A cut that was under way when the process died.
+            if isDirty && map.originBytes > state.sizeBytes { map.originBytes = state.sizeBytes }
+            state.map = map
+            return (descriptor, state)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    /// A file of `originBytes` of which nothing is here. Its map comes first: without one it would count as whole.
+    static func makeSparse(_ path: String, _ originBytes: Int64) throws(CacheError) -> (Int32, FileState) {
+        var map: PageMap?
+        if originBytes > 0 {
+            map = try PageMap.create(path + ".map", originBytes: originBytes, flags: 0)
+            try map?.install()
+        }
+        let descriptor = try CacheError.check("create", path) {
+            pail_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, UInt32(CachedFile.plainMode))
+        }
+        do throws(CacheError) {
+            let mode = CachedFile.plainMode | (map == nil ? 0 : CachedFile.partialMode)
+            try CacheError.check("change mode", path) { fchmod(descriptor, mode) }
+            try CacheError.check("extend", path) { ftruncate(descriptor, off_t(originBytes)) }
+        } catch {
+            close(descriptor)
+            unlink(path)
+            throw error
+        }
+        return (descriptor, FileState(map: map, isDirty: false, sizeBytes: originBytes, allocatedBytes: 0))
+    }
+
+    /// Finds all contents, once, before anything else is called. With `trustClean` false (the machine, not only the
+    /// process, went down) what is clean is dropped where it can be fetched again: it may never have reached the disk.
+    public func startScan(trustClean: Bool) throws(CacheError) -> StartScan {
+        var scan = StartScan()
+        for index in 0..<Self.shardCount {
+            let directory = contentDirectory + "/" + Self.hexadecimal(UInt64(index), digits: 2)
+            let names = try Self.names(in: directory)
+            let present = Set(names)
+            for name in names {
+                if name.hasSuffix(".new") || (name.hasSuffix(".map") && !present.contains(String(name.dropLast(4)))) {
+                    unlink(directory + "/" + name)
+                } else if let id = UInt64(name, radix: 16) {
+                    try scanFile(id, directory + "/" + name, trustClean: trustClean, into: &scan)
+                }
+            }
+        }
+        return scan
+    }
+
+    private func scanFile(
+        _ id: UInt64, _ path: String, trustClean: Bool, into scan: inout StartScan
+    ) throws(CacheError) {
+        var status = stat()
+        try CacheError.check("stat", path) { lstat(path, &status) }
+        let isDirty = status.st_mode & CachedFile.dirtyMode != 0
+        let isPartial = status.st_mode & CachedFile.partialMode != 0
+        if !isDirty && !trustClean {
+            unlink(path)
+            unlink(path + ".map")
+            return
+        }
+        var dirtyBytes = isDirty ? Int64(status.st_blocks) * 512 : 0
+        if isDirty && isPartial {
+            guard let map = try PageMap.load(path + ".map") else { return try setAside(id, path, &scan) }
+            let size = Int64(status.st_size)
+            if map.originBytes > size { map.originBytes = size }
+            if !trustClean { map.forgetClean() }
+            dirtyBytes = min(dirtyBytes, Int64(map.dirtyPages) * PageMap.pageBytes + size - map.originBytes)
+        }
+        let record = Record(
+            allocatedBytes: Int64(status.st_blocks) * 512, dirtyBytes: dirtyBytes,
+            lastUseMilliseconds: Timestamp(status.st_atim).nanoseconds / 1_000_000)
+        shard(of: id).withLock { $0.records[id] = record }
+        count(bytes: record.allocatedBytes, dirty: dirtyBytes)
+        scan.files.append(
+            StartScan.Found(
+                id: id, sizeBytes: Int64(status.st_size), modified: Timestamp(status.st_mtim), isDirty: isDirty,
+                isPartial: isPartial))
+    }
+
+    /// Local changes whose page map is lost: kept for a person to look at.
+    private func setAside(_ id: UInt64, _ path: String, _ scan: inout StartScan) throws(CacheError) {
+        let directory = settings.directory + "/lost+found"
+        mkdir(directory, 0o700)
+        let name = directory + "/" + Self.hexadecimal(id, digits: 1)
+        try CacheError.check("set aside", path) { rename(path, name) }
+        rename(path + ".map", name + ".map")
+        log.error("cache", "the page map of node \(id) can't be read; its content is kept as \(name)")
+        scan.lost.append(id)
+    }
+
+    private static func names(in directory: String) throws(CacheError) -> [String] {
+        guard let stream = opendir(directory) else { throw CacheError(.current, "list", directory) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+}
+
+extension PageMap {
+    /// Clean pages are missing again.
+    func forgetClean() {
+        for page in 0..<originPages where flags(page) == Self.present { set(page, 0) }
+    }
+}

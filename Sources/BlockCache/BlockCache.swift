@@ -1,0 +1,203 @@
+import CSystem
+import Glibc
+import Primitives
+import Telemetry
+
+/// The contents of files on the local disk, one sparse file a node id. Knows nothing of names or trees.
+/// Thread-safe; no call waits for the network.
+public final class BlockCache: Sendable {
+    public struct Settings: Sendable {
+        /// Made if it doesn't exist, for the user alone.
+        public var directory: String
+        /// Most bytes that contents may take on the disk.
+        public var limitBytes: Int64 = 10 << 30
+        /// Space to leave free on the disk.
+        public var reserveBytes: Int64 = 1 << 30
+        /// Most bytes that wait to be uploaded; writers wait then.
+        public var maximumDirtyBytes: Int64 = 8 << 30
+
+        public init(directory: String) { self.directory = directory }
+    }
+
+    /// What is known about a content file that may not be open.
+    struct Record {
+        var allocatedBytes: Int64
+        var dirtyBytes: Int64
+        var lastUseMilliseconds: Int64
+    }
+
+    /// Doesn't keep its file. Who loads it keeps the reference until after the shard's lock is left: the last
+    /// reference's end takes that lock.
+    final class Holder {
+        weak var file: CachedFile?
+    }
+
+    struct Shard {
+        var records: [UInt64: Record] = [:]
+        var open: [UInt64: Holder] = [:]
+    }
+
+    struct Totals {
+        var bytes: Int64 = 0
+        var dirty: Int64 = 0
+    }
+
+    static let shardCount = 256
+    let settings: Settings
+    let log: Log
+    let contentDirectory: String
+    let shards: [Lock<Shard>]
+    let totals = Lock(Totals())
+    let evictor = Lock(Evictor())
+
+    /// Makes the directories. Call `startScan` once before anything else.
+    public init(settings: Settings, log: Log = .silent) throws(CacheError) {
+        self.settings = settings
+        self.log = log
+        contentDirectory = settings.directory + "/content"
+        shards = (0..<Self.shardCount).map { _ in Lock(Shard()) }
+        try makeDirectories()
+    }
+
+    private func makeDirectories() throws(CacheError) {
+        var paths = [settings.directory, contentDirectory]
+        if access(contentDirectory + "/ff", F_OK) == 0 { return }
+        paths += (0..<Self.shardCount).map { contentDirectory + "/" + Self.hexadecimal(UInt64($0), digits: 2) }
+        for path in paths where mkdir(path, 0o700) != 0 && errno != EEXIST {
+            throw CacheError(.current, "make directory", path)
+        }
+        try syncDirectory(contentDirectory)
+        try syncDirectory(settings.directory)
+    }
+
+    // MARK: Files
+
+    /// A new, empty, whole file. It counts as dirty from the start.
+    public func create(_ id: UInt64) throws(CacheError) -> CachedFile {
+        let path = path(of: id)
+        return try shard(of: id).withLock { shard throws(CacheError) in
+            let descriptor = try CacheError.check("create", path) {
+                let mode = UInt32(CachedFile.plainMode | CachedFile.dirtyMode)
+                return pail_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+            }
+            let state = FileState(map: nil, isDirty: true, sizeBytes: 0, allocatedBytes: 0)
+            return register(id, descriptor, path, state, in: &shard)
+        }
+    }
+
+    /// The file of `id`: the one in use, the one on the disk, or a new one of `originBytes` with nothing present.
+    /// A clean one of another size is of no use and replaced.
+    public func open(_ id: UInt64, originBytes: Int64) throws(CacheError) -> CachedFile {
+        try openFile(id) { (path) throws(CacheError) in
+            try Self.makeSparse(path, originBytes)
+        } accept: { state in
+            state.isDirty || state.sizeBytes == originBytes
+        }
+    }
+
+    /// The file of `id` if there is one.
+    public func existing(_ id: UInt64) -> CachedFile? {
+        try? openFile(id) { (path) throws(CacheError) in
+            throw CacheError(Errno(ENOENT), "open", path)
+        } accept: { _ in
+            true
+        }
+    }
+
+    private func openFile(
+        _ id: UInt64, make: (String) throws(CacheError) -> (Int32, FileState), accept: (FileState) -> Bool
+    ) throws(CacheError) -> CachedFile {
+        let path = path(of: id)
+        return try shard(of: id).withLock { shard throws(CacheError) in
+            if let file = shard.open[id]?.file { return file }
+            if let (descriptor, state) = try Self.load(path) {
+                if accept(state) { return register(id, descriptor, path, state, in: &shard) }
+                close(descriptor)
+                unlink(path)
+            }
+            let (descriptor, state) = try make(path)
+            return register(id, descriptor, path, state, in: &shard)
+        }
+    }
+
+    private func register(
+        _ id: UInt64, _ descriptor: Int32, _ path: String, _ initial: FileState, in shard: inout Shard
+    ) -> CachedFile {
+        var state = initial
+        state.lastUseMilliseconds = Self.now()
+        let old = shard.records[id]
+        state.countedBytes = state.allocatedBytes
+        state.countedDirtyBytes = state.dirtyBytes
+        let bytes = state.allocatedBytes - (old?.allocatedBytes ?? 0)
+        let dirty = state.dirtyBytes - (old?.dirtyBytes ?? 0)
+        if (bytes, dirty) != (0, 0) { count(bytes: bytes, dirty: dirty) }
+        shard.records[id] = Record(
+            allocatedBytes: state.allocatedBytes, dirtyBytes: state.dirtyBytes,
+            lastUseMilliseconds: state.lastUseMilliseconds)
+        let file = CachedFile(id: id, cache: self, descriptor: descriptor, path: path, state: state)
+        let holder = Holder()
+        holder.file = file
+        shard.open[id] = holder
+        return file
+    }
+
+    /// Forgets the content. Who still holds the file can go on using it.
+    public func remove(_ id: UInt64) {
+        let path = path(of: id)
+        var file: CachedFile?
+        let gone = shard(of: id).withLock { shard -> Record? in
+            file = shard.open.removeValue(forKey: id)?.file
+            let mapped = shard.records[id] != nil
+            unlink(path)
+            if mapped { unlink(path + ".map") }
+            return shard.records.removeValue(forKey: id)
+        }
+        if let file {
+            let counted = file.state.withLock { state -> (Int64, Int64) in
+                state.isRemoved = true
+                return (state.countedBytes, state.countedDirtyBytes)
+            }
+            // A map that was made between the two.
+            unlink(path + ".map")
+            count(bytes: -counted.0, dirty: -counted.1)
+        } else if let gone {
+            count(bytes: -gone.allocatedBytes, dirty: -gone.dirtyBytes)
+        }
+    }
+
+    /// The last reference to a file went.
+    func closed(_ file: CachedFile, _ state: FileState) {
+        if state.isRemoved { return }
+        shard(of: file.id).withLock { shard in
+            // A new object for the same file may be there already.
+            guard let holder = shard.open[file.id], holder.file == nil else { return }
+            shard.open[file.id] = nil
+            shard.records[file.id] = Record(
+                allocatedBytes: state.countedBytes, dirtyBytes: state.countedDirtyBytes,
+                lastUseMilliseconds: state.lastUseMilliseconds)
+        }
+    }
+
+    public func usage() -> CacheUsage {
+        let files = shards.reduce(0) { sum, shard in sum + shard.withLock { $0.records.count } }
+        let totals = totals.withLock { $0 }
+        return CacheUsage(
+            cachedBytes: max(0, totals.bytes), dirtyBytes: max(0, totals.dirty), limitBytes: settings.limitBytes,
+            files: files)
+    }
+
+    func count(bytes: Int64, dirty: Int64) {
+        totals.withLock { totals in
+            totals.bytes += bytes
+            totals.dirty += dirty
+        }
+    }
+
+    func shard(of id: UInt64) -> Lock<Shard> { shards[Int(id & 0xff)] }
+
+    static func now() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME_COARSE, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+}

@@ -1,0 +1,122 @@
+import Glibc
+import Primitives
+
+/// What is known in memory about a content file. Guarded by the file's state lock; what it says about the disk is
+/// changed by holders of the file's writers lock only.
+struct FileState {
+    /// nil: every page is here.
+    var map: PageMap?
+    var isDirty: Bool
+    var sizeBytes: Int64
+    var allocatedBytes: Int64
+    /// Grows before each change of the content by a writer.
+    var generation: UInt64 = 0
+    /// Grows with each eviction, before the pages go.
+    var evictions: UInt64 = 0
+    var pins = 0
+    var isRemoved = false
+    var upload: ActiveUpload?
+    var uploads: UInt64 = 0
+    var lastUseMilliseconds: Int64 = 0
+    /// What the cache's totals hold for this file.
+    var countedBytes: Int64 = 0
+    var countedDirtyBytes: Int64 = 0
+    /// Grows when the content file's mode or the map's place changes; `syncedMode` is the last one on the disk.
+    var modeVersion: UInt64 = 1
+    var syncedMode: UInt64 = 0
+
+    /// The upload under way and what happened since it began.
+    struct ActiveUpload {
+        var serial: UInt64
+        /// The shortest that the file has been since.
+        var lowestBytes: Int64
+        /// What has been written since where no page map tells it.
+        var written = RangeList()
+    }
+
+    var dirtyBytes: Int64 {
+        guard isDirty else { return 0 }
+        guard let map else { return allocatedBytes }
+        let beyond = max(0, min(sizeBytes - map.originBytes, allocatedBytes))
+        return Int64(map.dirtyPages) * PageMap.pageBytes + beyond
+    }
+
+    var originBytes: Int64 { map?.originBytes ?? (isDirty ? 0 : sizeBytes) }
+
+    /// An edge page of `range` that would be overwritten in part and isn't here.
+    func missingEdge(of range: ByteRange) -> ByteRange? {
+        guard let map, map.missingPages > 0, !range.isEmpty else { return nil }
+        let pages = map.pages(in: range)
+        guard let first = pages.first, let last = pages.last else { return nil }
+        for page in first == last ? [first] : [first, last] where map.isMissing(page) {
+            let bytes = map.bytes(of: page..<(page + 1))
+            if range.lowerBound > bytes.lowerBound || range.upperBound < bytes.upperBound { return bytes }
+        }
+        return nil
+    }
+
+    /// Before the bytes of `range` change.
+    mutating func begin(_ range: ByteRange) {
+        generation += 1
+        guard let map else {
+            upload?.written.insert(range)
+            return
+        }
+        for page in map.pages(in: range) { map.set(page, map.flags(page) | PageMap.dirty) }
+        if range.upperBound > map.originBytes {
+            upload?.written.insert(max(range.lowerBound, map.originBytes)..<range.upperBound)
+        }
+    }
+
+    /// After all bytes of `range` have changed. `added`: bytes that the disk may hold more at most.
+    mutating func complete(_ range: ByteRange, growing: Bool) {
+        if let map {
+            for page in map.pages(in: range) where map.isMissing(page) {
+                map.set(page, map.flags(page) | PageMap.present)
+                allocatedBytes += PageMap.pageBytes
+            }
+        }
+        guard growing, range.upperBound > sizeBytes else { return }
+        allocatedBytes += min(range.upperBound - sizeBytes, range.length)
+        sizeBytes = range.upperBound
+    }
+
+    /// After a change of `range` failed: missing pages are missing as before.
+    mutating func abandon(_ range: ByteRange) {
+        guard let map else { return }
+        for page in map.pages(in: range) where map.isMissing(page) { map.set(page, 0) }
+    }
+
+    /// What the cache's totals have to change by.
+    mutating func countedChange() -> (bytes: Int64, dirty: Int64) {
+        let dirty = dirtyBytes
+        let change = (allocatedBytes - countedBytes, dirty - countedDirtyBytes)
+        countedBytes = allocatedBytes
+        countedDirtyBytes = dirty
+        return change
+    }
+}
+
+/// Ranges that something happened to, in order and apart; at `limit` of them they become one that holds all.
+struct RangeList: Sendable {
+    static let limit = 256
+    private(set) var ranges: [ByteRange] = []
+
+    mutating func insert(_ range: ByteRange) {
+        if range.isEmpty { return }
+        if let last = ranges.last, range.lowerBound >= last.lowerBound {
+            if range.lowerBound <= last.upperBound {
+                ranges[ranges.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
+            } else {
+                ranges.append(range)
+            }
+        } else {
+            let first = ranges.firstIndex { $0.upperBound >= range.lowerBound } ?? ranges.count
+            let end = ranges[first...].firstIndex { $0.lowerBound > range.upperBound } ?? ranges.count
+            let lower = first < end ? min(range.lowerBound, ranges[first].lowerBound) : range.lowerBound
+            let upper = first < end ? max(range.upperBound, ranges[end - 1].upperBound) : range.upperBound
+            ranges.replaceSubrange(first..<end, with: [lower..<upper])
+        }
+        if ranges.count > Self.limit { ranges = [ranges[0].lowerBound..<ranges[ranges.count - 1].upperBound] }
+    }
+}

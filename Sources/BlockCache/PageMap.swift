@@ -1,0 +1,200 @@
+import CSystem
+import Glibc
+import Primitives
+
+/// The state of each page of a content file, in a mapped file beside it: what is stored here survives the death of
+/// the process at once, and power loss after `sync`.
+///
+/// Format: a header of 4096 bytes (little endian: magic `PAILMAP1`, UInt32 version, UInt32 page size, Int64
+/// `originBytes`, Int64 number of pages), then one byte a page. Not thread-safe: under its file's state lock.
+final class PageMap {
+    static let pageBytes: Int64 = 4096
+    static let present: UInt8 = 1
+    static let dirty: UInt8 = 2
+    static let uploading: UInt8 = 4
+    private static let magic: UInt64 = 0x3150_414D_4C49_4150
+    private static let version: UInt32 = 1
+    private static let headerBytes = 4096
+
+    let path: String
+    private let base: UnsafeMutableRawPointer
+    private let lengthBytes: Int
+    private let pages: UnsafeMutablePointer<UInt8>
+    /// Pages that the map has room for.
+    let capacity: Int
+    /// Pages below `originBytes` that are not present.
+    private(set) var missingPages = 0
+    /// Pages below `originBytes` that are dirty or uploading.
+    private(set) var dirtyPages = 0
+
+    private init(path: String, base: UnsafeMutableRawPointer, lengthBytes: Int) {
+        self.path = path
+        self.base = base
+        self.lengthBytes = lengthBytes
+        pages = (base + Self.headerBytes).assumingMemoryBound(to: UInt8.self)
+        capacity = lengthBytes - Self.headerBytes
+    }
+
+    deinit { munmap(base, lengthBytes) }
+
+    /// The length up to which missing pages come from the origin. Beyond it everything is local.
+    var originBytes: Int64 {
+        get { base.load(fromByteOffset: 16, as: Int64.self) }
+        set {
+            base.storeBytes(of: newValue, toByteOffset: 16, as: Int64.self)
+            count()
+        }
+    }
+
+    /// Pages that hold bytes of the origin.
+    var originPages: Int { Int((originBytes + Self.pageBytes - 1) / Self.pageBytes) }
+
+    /// A new map in which all pages have `flags`, under a temporary name moved to `path` when it is complete.
+    static func create(_ path: String, originBytes: Int64, flags: UInt8) throws(CacheError) -> PageMap {
+        let pages = Int((originBytes + pageBytes - 1) / pageBytes)
+        let temporary = path + ".new"
+        let descriptor = try CacheError.check("create", temporary) {
+            pail_open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        }
+        defer { close(descriptor) }
+        let length = headerBytes + pages
+        // Allocated, not only extended: a store into a hole of a full disk would be a SIGBUS.
+        let failure = posix_fallocate(descriptor, 0, off_t(length))
+        guard failure == 0 else {
+            unlink(temporary)
+            throw CacheError(Errno(failure), "allocate", temporary)
+        }
+        let map = PageMap(path: path, base: try mapped(descriptor, length, temporary), lengthBytes: length)
+        map.base.storeBytes(of: magic, toByteOffset: 0, as: UInt64.self)
+        map.base.storeBytes(of: version, toByteOffset: 8, as: UInt32.self)
+        map.base.storeBytes(of: UInt32(pageBytes), toByteOffset: 12, as: UInt32.self)
+        map.base.storeBytes(of: Int64(pages), toByteOffset: 24, as: Int64.self)
+        memset(map.pages, Int32(flags), pages)
+        map.originBytes = originBytes
+        return map
+    }
+
+    /// Moves a new map to its place, when its pages are filled in.
+    func install() throws(CacheError) {
+        try CacheError.check("rename", path) { rename(path + ".new", path) }
+    }
+
+    /// The map at `path`; nil if there is none or it isn't sound.
+    static func load(_ path: String) throws(CacheError) -> PageMap? {
+        let descriptor = pail_open(path, O_RDWR | O_CLOEXEC, 0)
+        if descriptor < 0 {
+            if errno == ENOENT { return nil }
+            throw CacheError(.current, "open", path)
+        }
+        defer { close(descriptor) }
+        var status = stat()
+        try CacheError.check("stat", path) { fstat(descriptor, &status) }
+        guard status.st_size >= headerBytes else { return nil }
+        let length = Int(status.st_size)
+        let map = PageMap(path: path, base: try mapped(descriptor, length, path), lengthBytes: length)
+        guard map.isSound else { return nil }
+        map.recover()
+        return map
+    }
+
+    private static func mapped(
+        _ descriptor: Int32, _ length: Int, _ path: String
+    ) throws(CacheError) -> UnsafeMutableRawPointer {
+        let base = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+        guard let base, base != MAP_FAILED else { throw CacheError(.current, "map", path) }
+        return base
+    }
+
+    private var isSound: Bool {
+        base.load(as: UInt64.self) == Self.magic && base.load(fromByteOffset: 8, as: UInt32.self) == Self.version
+            && base.load(fromByteOffset: 12, as: UInt32.self) == UInt32(Self.pageBytes)
+            && base.load(fromByteOffset: 24, as: Int64.self) == Int64(capacity)
+            && originBytes >= 0 && originBytes <= Int64(capacity) * Self.pageBytes
+    }
+
+    /// After the death of a process: what was being uploaded is dirty, and a page that was to be overwritten whole but
+    /// was never marked present is as it was, missing.
+    private func recover() {
+        for page in 0..<capacity {
+            var flags = pages[page]
+            if flags & Self.uploading != 0 { flags = (flags | Self.dirty) & ~Self.uploading }
+            if flags & Self.present == 0 { flags = 0 }
+            if flags != pages[page] { pages[page] = flags }
+        }
+        count()
+    }
+
+    private func count() {
+        missingPages = 0
+        dirtyPages = 0
+        for page in 0..<min(originPages, capacity) {
+            if pages[page] & Self.present == 0 { missingPages += 1 }
+            if pages[page] & (Self.dirty | Self.uploading) != 0 { dirtyPages += 1 }
+        }
+    }
+
+    func flags(_ page: Int) -> UInt8 { pages[page] }
+
+    func set(_ page: Int, _ flags: UInt8) {
+        let old = pages[page]
+        if old == flags { return }
+        pages[page] = flags
+        let changed = Self.dirty | Self.uploading
+        missingPages += (old & Self.present == 0 ? -1 : 0) + (flags & Self.present == 0 ? 1 : 0)
+        dirtyPages += (old & changed != 0 ? -1 : 0) + (flags & changed != 0 ? 1 : 0)
+    }
+
+    func isMissing(_ page: Int) -> Bool { pages[page] & Self.present == 0 }
+
+    /// The pages of the origin that `range` touches.
+    func pages(in range: ByteRange) -> Range<Int> {
+        let upper = min(range.upperBound, originBytes)
+        guard range.lowerBound < upper else { return 0..<0 }
+        return Int(range.lowerBound / Self.pageBytes)..<Int((upper + Self.pageBytes - 1) / Self.pageBytes)
+    }
+
+    /// The bytes of these pages, clipped to the origin's end.
+    func bytes(of pages: Range<Int>) -> ByteRange {
+        let lower = Int64(pages.lowerBound) * Self.pageBytes
+        return lower..<max(lower, min(Int64(pages.upperBound) * Self.pageBytes, originBytes))
+    }
+
+    /// From the first to the last missing page that `range` touches.
+    func missingHull(in range: ByteRange) -> ByteRange? {
+        if missingPages == 0 { return nil }
+        let pages = pages(in: range)
+        guard let first = pages.first(where: isMissing), let last = pages.last(where: isMissing) else { return nil }
+        return bytes(of: first..<(last + 1))
+    }
+
+    /// The runs of missing pages that `range` touches.
+    func missing(in range: ByteRange) -> [ByteRange] {
+        if missingPages == 0 { return [] }
+        return runs(in: range) { $0 & Self.present == 0 }.map(bytes(of:))
+    }
+
+    /// The runs of pages, among those that `range` touches, whose flags satisfy `condition`.
+    func runs(in range: ByteRange, where condition: (UInt8) -> Bool) -> [Range<Int>] {
+        var runs: [Range<Int>] = []
+        var start: Int?
+        let touched = pages(in: range)
+        for page in touched {
+            if condition(pages[page]) {
+                if start == nil { start = page }
+            } else if let first = start {
+                runs.append(first..<page)
+                start = nil
+            }
+        }
+        if let first = start { runs.append(first..<touched.upperBound) }
+        return runs
+    }
+
+    /// A copy of the flags of the origin's pages.
+    var snapshot: [UInt8] { Array(UnsafeBufferPointer(start: pages, count: min(originPages, capacity))) }
+
+    /// Returns when the map is on the disk.
+    func sync() throws(CacheError) {
+        try CacheError.check("sync", path) { msync(base, lengthBytes, MS_SYNC) }
+    }
+}

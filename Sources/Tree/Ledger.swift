@@ -1,0 +1,237 @@
+import LocalDatabase
+import ObjectStore
+import Primitives
+
+/// What the reconciler sees of one name, in one consistent look.
+public struct Situation: Sendable {
+    public var name: Name
+    public var node: Node
+    /// Where the tree wants the object.
+    public var wanted: ByteString
+    /// The name's own object, wherever it is.
+    public var held: HeldObject?
+    /// What is at `wanted`, if it is not the name's own.
+    public var occupant: HeldObject?
+    /// A write to `wanted` whose outcome is not known.
+    public var attempt: Attempt?
+    /// Another name's object with the node's present content.
+    public var twin: HeldObject?
+}
+
+extension Tree {
+    /// nil if the name is gone.
+    public func situation(of id: NameID) throws(TreeError) -> Situation? {
+        try look { connection throws(DatabaseError) in
+            guard let name = try connection.name(id), let node = try connection.node(name.node),
+                let wanted = try connection.wantedKey(name, isDirectory: node.isDirectory)
+            else { return nil }
+            let held = try connection.held(by: id)
+            let atWanted = try connection.held(at: wanted)
+            var twin: HeldObject?
+            if node.links > 1 {
+                twin = try connection.first(
+                    """
+                    SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects
+                    WHERE node = ? AND content = ? AND owner IS NOT NULL AND owner <> ?
+                    """, [.int(Int64(node.id.raw)), .int(node.content), .int(id.raw)]
+                ) { HeldObject(row: $0) }
+            }
+            return Situation(
+                name: name, node: node, wanted: wanted, held: held,
+                occupant: atWanted?.owner == id ? nil : atWanted, attempt: try connection.attempt(at: wanted),
+                twin: twin)
+        }
+    }
+
+    public func held(at key: ByteString) throws(TreeError) -> HeldObject? {
+        try look { connection throws(DatabaseError) in try connection.held(at: key) }
+    }
+
+    public func held(by name: NameID) throws(TreeError) -> HeldObject? {
+        try look { connection throws(DatabaseError) in try connection.held(by: name) }
+    }
+
+    public func attempt(at key: ByteString) throws(TreeError) -> Attempt? {
+        try look { connection throws(DatabaseError) in try connection.attempt(at: key) }
+    }
+
+    /// The names with work, those after `after`; at most `limit`.
+    public func namesWithWork(after: NameID, limit: Int) throws(TreeError) -> [NameID] {
+        try look { connection throws(DatabaseError) in
+            try connection.all(
+                "SELECT id FROM names WHERE work = 1 AND id > ? ORDER BY id LIMIT ?",
+                [.int(after.raw), .int(Int64(limit))]
+            ) { NameID($0.int(0)) }
+        }
+    }
+
+    /// The keys that hold, or by an open attempt may hold, what nobody wants.
+    public func leftovers(limit: Int) throws(TreeError) -> [ByteString] {
+        try look { connection throws(DatabaseError) in
+            try connection.all(
+                """
+                SELECT key FROM (SELECT key FROM objects WHERE owner IS NULL
+                UNION SELECT key FROM attempts WHERE name NOT IN (SELECT id FROM names)) LIMIT ?
+                """, [.int(Int64(limit))]
+            ) { ByteString(bytes: $0.blob(0)) }
+        }
+    }
+
+    /// How much is not yet in the bucket.
+    public func backlog() throws(TreeError) -> Backlog {
+        try look { connection throws(DatabaseError) in
+            let names = try connection.first("SELECT COUNT(*) FROM names WHERE work = 1", []) { $0.int(0) } ?? 0
+            let leftovers =
+                try connection.first("SELECT COUNT(*) FROM objects WHERE owner IS NULL", []) { $0.int(0) } ?? 0
+            let bytes =
+                try connection.first(
+                    """
+                    SELECT SUM(size) FROM nodes JOIN names ON names.node = nodes.id
+                    WHERE work = 1 AND nodes.content > 0
+                    """, []
+                ) { $0.int(0) } ?? 0
+            return Backlog(names: names, leftovers: leftovers, bytes: bytes)
+        }
+    }
+
+    /// Records a write before it is sent.
+    public func begin(_ attempt: Attempt) throws(TreeError) {
+        try change { change in
+            try change.run(
+                """
+                INSERT OR REPLACE INTO attempts(key, tag, name, node, content, attributes) VALUES(?, ?, ?, ?, ?, ?)
+                """,
+                [
+                    .blob(attempt.key.bytes), .text(attempt.tag), .int(attempt.name.raw),
+                    .int(Int64(attempt.node.raw)), .int(attempt.content), .int(attempt.attributes),
+                ])
+        }
+    }
+
+    /// Records that the write was not carried out and can't be any more.
+    public func abandon(_ attempt: Attempt) throws(TreeError) {
+        try change { change in try change.close(attempt) }
+    }
+
+    /// Records that the attempt's write is in the bucket. What the name held elsewhere becomes a leftover; if the
+    /// name is gone or leads to another node by now, so does what was written.
+    public func finish(_ attempt: Attempt, _ info: ObjectInfo, etag: ETag) throws(TreeError) {
+        try change { change in
+            try change.close(attempt)
+            let name = try change.connection.name(attempt.name)
+            let isWanted = name?.node == attempt.node
+            try change.store(
+                HeldObject(
+                    key: attempt.key, etag: etag, sizeBytes: info.sizeBytes, owner: isWanted ? attempt.name : nil,
+                    node: attempt.node, content: attempt.content, attributes: attempt.attributes))
+            guard isWanted, var node = try change.connection.node(attempt.node) else {
+                change.isLeftOver(attempt.key)
+                return
+            }
+            try change.disown(attempt.name, except: attempt.key)
+            if node.isFile {
+                node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
+                try node.update(in: change.connection)
+            } else if node.isDirectory, node.prefix == nil {
+                try change.adoptPrefix(&node, attempt.key)
+            }
+            try change.needsWork(attempt.name)
+        }
+    }
+
+    /// Takes the name off the reconciler's list if nothing is left to do. Returns whether it was.
+    public func close(_ id: NameID) throws(TreeError) -> Bool {
+        try change { change in
+            guard let name = try change.connection.name(id), let node = try change.connection.node(name.node),
+                let wanted = try change.connection.wantedKey(name, isDirectory: node.isDirectory)
+            else { return true }
+            let held = try change.connection.held(by: id)
+            guard let held, held.key == wanted, held.node == node.id, held.content == node.content,
+                held.attributes == node.attributes, !node.isLive,
+                !node.isDirectory || node.prefix == wanted,
+                try change.connection.attempt(at: wanted) == nil
+            else { return false }
+            try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
+            return true
+        }
+    }
+
+    /// Records that the object is not in the bucket any more (deleted by us, or gone).
+    public func release(_ key: ByteString, etag: ETag) throws(TreeError) {
+        try change { change in
+            try change.run(
+                "DELETE FROM objects WHERE key = ? AND tag = ?", [.blob(key.bytes), .text(etag.value)])
+            if change.connection.changes > 0 { _ = try change.nextSequence() }
+        }
+    }
+
+    /// Records that the name's present content is what the bucket already has (nothing was really changed).
+    public func agree(_ held: HeldObject, content: Int64) throws(TreeError) {
+        try change { change in
+            guard let row = try change.connection.held(at: held.key), row.etag == held.etag, row.owner == held.owner
+            else { return }
+            var same = row
+            same.content = content
+            try change.store(same)
+        }
+    }
+
+    /// Records that the object at `key` is ours by its tag, with another version than was known (a write of ours that
+    /// was carried out late).
+    public func recognise(_ key: ByteString, etag: ETag, sizeBytes: Int64) throws(TreeError) {
+        try change { change in
+            let known = try change.connection.held(at: key)
+            let attempt = try change.connection.attempt(at: key)
+            if let attempt { try change.close(attempt) }
+            // Which content it has is not known for sure, so it counts as none of the node's versions.
+            try change.store(
+                HeldObject(
+                    key: key, etag: etag, sizeBytes: sizeBytes, owner: known?.owner,
+                    node: known?.node ?? attempt?.node ?? NodeID(0), content: -1, attributes: -1))
+            if let owner = known?.owner { try change.needsWork(owner) } else { change.isLeftOver(key) }
+        }
+    }
+}
+
+/// How much is waiting to get to the bucket.
+public struct Backlog: Sendable, Equatable {
+    public var names: Int64
+    public var leftovers: Int64
+    public var bytes: Int64
+
+    public var isEmpty: Bool { names == 0 && leftovers == 0 }
+}
+
+extension Change {
+    func close(_ attempt: Attempt) throws(DatabaseError) {
+        try run("DELETE FROM attempts WHERE key = ? AND tag = ?", [.blob(attempt.key.bytes), .text(attempt.tag)])
+    }
+
+    /// A directory made here gets its place in the bucket, unless another directory's children still lie there.
+    func adoptPrefix(_ node: inout Node, _ prefix: ByteString) throws(DatabaseError) {
+        guard try !connection.isOccupied(prefix: prefix) else { return }
+        node.prefix = prefix
+        node.listed = nil
+        try node.update(in: connection)
+    }
+}
+
+extension Connection {
+    /// Whether a directory's children lie at this prefix or below it.
+    func isOccupied(prefix: ByteString) throws(DatabaseError) -> Bool {
+        try first(
+            "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? LIMIT 1",
+            [.blob(prefix.bytes), .blob(prefix.afterAll.bytes)]
+        ) { _ in true } ?? false
+    }
+}
+
+extension ByteString {
+    /// The first string after all that begin with this one, which ends in `/`.
+    var afterAll: ByteString {
+        precondition(bytes.last == UInt8(ascii: "/"), "only for prefixes of directories")
+        var next = self
+        next.bytes[next.count - 1] = UInt8(ascii: "0")
+        return next
+    }
+}

@@ -1,0 +1,110 @@
+import Glibc
+import LocalDatabase
+import ObjectStore
+import Primitives
+
+/// What the kernel has to hear about after the bucket's news were taken over.
+public enum TreeEvent: Sendable, Equatable {
+    /// The name leads to another node, or nowhere.
+    case entry(parent: NodeID, name: ByteString)
+    case attributes(NodeID)
+    /// The node lost its last name.
+    case orphan(NodeID)
+}
+
+extension Tree {
+    /// The ledger's present sequence number: take it before asking the bucket, and give it to the merge, which then
+    /// leaves alone what was changed here in the meantime.
+    public func sequence() throws(TreeError) -> Int64 {
+        try look { connection throws(DatabaseError) in try connection.sequence() }
+    }
+
+    /// Takes a part of a delimited listing of `prefix` over into the directory whose children lie there.
+    /// Names with local changes win; what they replaced comes to light when they are uploaded.
+    public func merge(
+        _ page: ListPage, into directory: NodeID, prefix: ByteString, since sequence: Int64, now: Timestamp
+    ) throws(TreeError) -> [TreeEvent] {
+        try change { change in
+            guard try change.connection.node(directory)?.prefix == prefix else { return [] }
+            let merge = Merge(change, self.defaults, directory, prefix, sequence, now)
+            for object in page.objects { try merge.object(object) }
+            for prefix in page.prefixes { try merge.directory(prefix) }
+            return merge.events
+        }
+    }
+
+    /// Ends a complete listing: names whose objects were not in it are gone from the bucket.
+    /// - Parameter seen: hash values of the listed keys and prefixes.
+    public func finishListing(
+        of directory: NodeID, prefix: ByteString, seen: Set<Int>, since sequence: Int64, now: Timestamp
+    ) throws(TreeError) -> [TreeEvent] {
+        try change { change in
+            guard var node = try change.connection.node(directory), node.prefix == prefix else { return [] }
+            let merge = Merge(change, self.defaults, directory, prefix, sequence, now)
+            try merge.removeUnseen(seen)
+            node = try change.connection.node(directory) ?? node
+            node.listed = now
+            try node.update(in: change.connection)
+            return merge.events
+        }
+    }
+
+    /// Takes over what HEAD said of a name's object: another version becomes another node; attributes are learnt.
+    /// `target` is a symbolic link's content. Returns the events and whether the attributes are known now.
+    public func learn(
+        _ id: NameID, _ info: ObjectInfo, target: ByteString?, since sequence: Int64, now: Timestamp
+    ) throws(TreeError) -> [TreeEvent] {
+        try change { change in
+            guard let name = try change.connection.name(id), let held = try change.connection.held(by: id),
+                held.key == info.key, let etag = info.etag
+            else { return [] }
+            let merge = Merge(change, self.defaults, name.parent, ByteString(), sequence, now)
+            if held.etag != etag {
+                guard held.sequence <= sequence else { return [] }
+                try merge.changed(held, info)
+            }
+            try change.learn(id, info, target, self.defaults)
+            return merge.events
+        }
+    }
+
+    /// Records that a directory has no object of its own: it looks as the defaults say.
+    public func learnImplicit(_ directory: NodeID) throws(TreeError) {
+        try change { change in
+            try change.run("UPDATE nodes SET known = 1 WHERE id = ?", [.int(Int64(directory.raw))])
+        }
+    }
+
+    /// Records that a name's object is gone from the bucket: without local changes the name goes too.
+    public func vanished(_ id: NameID, etag: ETag, since sequence: Int64, now: Timestamp) throws(TreeError)
+        -> [TreeEvent]
+    {
+        try change { change in
+            guard let name = try change.connection.name(id), let held = try change.connection.held(by: id),
+                held.etag == etag, held.sequence <= sequence
+            else { return [] }
+            let merge = Merge(change, self.defaults, name.parent, ByteString(), sequence, now)
+            try merge.gone(name, held)
+            return merge.events
+        }
+    }
+}
+
+extension Change {
+    /// Attributes from a HEAD, if nothing was changed here since that object's version.
+    func learn(_ id: NameID, _ info: ObjectInfo, _ target: ByteString?, _ defaults: Tree.Defaults) throws {
+        guard let held = try connection.held(by: id), held.etag == info.etag, var node = try connection.node(held.node),
+            try connection.name(id)?.node == node.id
+        else { return }
+        try run(
+            "UPDATE objects SET modified = ? WHERE key = ?",
+            [.int(info.lastModified.nanoseconds), .blob(held.key.bytes)])
+        guard !node.isKnown, node.attributes == held.attributes, node.content == held.content else { return }
+        AttributeMapping.apply(info, to: &node, defaults)
+        if let target, node.isSymlink {
+            node.target = target
+            node.sizeBytes = Int64(target.count)
+        }
+        try node.update(in: connection)
+    }
+}

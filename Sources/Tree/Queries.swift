@@ -1,0 +1,152 @@
+import LocalDatabase
+import Primitives
+
+/// The rows that transactions are made of.
+extension Connection {
+    func all<Value>(
+        _ sql: StaticString, _ values: [SQLValue], _ body: (Row) -> Value
+    ) throws(DatabaseError) -> [Value] {
+        var rows: [Value] = []
+        try query(sql, values) { rows.append(body($0)) }
+        return rows
+    }
+
+    func node(_ id: NodeID) throws(DatabaseError) -> Node? {
+        try first("SELECT * FROM nodes WHERE id = ?", [.int(Int64(id.raw))]) { Node(row: $0) }
+    }
+
+    func name(_ parent: NodeID, _ name: ByteString) throws(DatabaseError) -> Name? {
+        try first(
+            "SELECT id, parent, name, node, component FROM names WHERE parent = ? AND name = ?",
+            [.int(Int64(parent.raw)), .blob(name.bytes)]
+        ) { Name(row: $0) }
+    }
+
+    func name(_ id: NameID) throws(DatabaseError) -> Name? {
+        try first("SELECT id, parent, name, node, component FROM names WHERE id = ?", [.int(id.raw)]) { Name(row: $0) }
+    }
+
+    func names(of node: NodeID) throws(DatabaseError) -> [Name] {
+        try all("SELECT id, parent, name, node, component FROM names WHERE node = ?", [.int(Int64(node.raw))]) {
+            Name(row: $0)
+        }
+    }
+
+    func hasChildren(_ directory: NodeID) throws(DatabaseError) -> Bool {
+        try first("SELECT 1 FROM names WHERE parent = ? LIMIT 1", [.int(Int64(directory.raw))]) { _ in true } ?? false
+    }
+
+    /// The directory that holds this directory; the root holds itself.
+    func parent(of directory: NodeID) throws(DatabaseError) -> NodeID? {
+        if directory == .root { return .root }
+        return try first("SELECT parent FROM names WHERE node = ? LIMIT 1", [.int(Int64(directory.raw))]) {
+            NodeID(UInt64($0.int(0)))
+        }
+    }
+
+    /// Under which prefix the tree wants this directory's children; nil if the directory has no name any more.
+    func wantedPrefix(_ directory: NodeID) throws(DatabaseError) -> ByteString? {
+        var parts: [ByteString] = []
+        var place = directory
+        while place != .root {
+            guard let name = try names(of: place).first else { return nil }
+            parts.append(name.component ?? name.name)
+            place = name.parent
+        }
+        var prefix = ByteString()
+        for part in parts.reversed() { prefix = prefix + part + "/" }
+        return prefix
+    }
+
+    func wantedKey(_ name: Name, isDirectory: Bool) throws(DatabaseError) -> ByteString? {
+        guard let prefix = try wantedPrefix(name.parent) else { return nil }
+        let key = prefix + (name.component ?? name.name)
+        return isDirectory ? key + "/" : key
+    }
+
+    func held(at key: ByteString) throws(DatabaseError) -> HeldObject? {
+        try first(
+            "SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects WHERE key = ?",
+            [.blob(key.bytes)]
+        ) { HeldObject(row: $0) }
+    }
+
+    func held(by name: NameID) throws(DatabaseError) -> HeldObject? {
+        try first(
+            """
+            SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects WHERE owner = ?
+            ORDER BY sequence DESC
+            """, [.int(name.raw)]
+        ) { HeldObject(row: $0) }
+    }
+
+    func attempt(at key: ByteString) throws(DatabaseError) -> Attempt? {
+        try first(
+            "SELECT key, tag, name, node, content, attributes FROM attempts WHERE key = ?", [.blob(key.bytes)]
+        ) { Attempt(row: $0) }
+    }
+
+    func sequence() throws(DatabaseError) -> Int64 {
+        try first("SELECT value FROM facts WHERE name = 'sequence'", []) { Int64($0.text(0)) ?? 0 } ?? 0
+    }
+}
+
+extension Change {
+    func store(_ held: HeldObject) throws(DatabaseError) {
+        try run(
+            """
+            INSERT OR REPLACE INTO objects(key, tag, size, modified, owner, node, content, attributes, sequence)
+            VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                .blob(held.key.bytes), .text(held.etag.value), .int(held.sizeBytes),
+                held.modified.map { .int($0.nanoseconds) } ?? .null, held.owner.map { .int($0.raw) } ?? .null,
+                .int(Int64(held.node.raw)), .int(held.content), .int(held.attributes), .int(try nextSequence()),
+            ])
+    }
+
+    /// Gives up the objects of a name: they are to be deleted.
+    func disown(_ name: NameID, except key: ByteString? = nil) throws(DatabaseError) {
+        while let held = try connection.all(
+            "SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects WHERE owner = ?",
+            [.int(name.raw)], { HeldObject(row: $0) }
+        ).first(where: { $0.key != key }) {
+            var leftover = held
+            leftover.owner = nil
+            try store(leftover)
+            isLeftOver(held.key)
+        }
+        for attempt in try connection.all(
+            "SELECT key, tag, name, node, content, attributes FROM attempts WHERE name = ?", [.int(name.raw)],
+            { Attempt(row: $0) }
+        ) where attempt.key != key {
+            isLeftOver(attempt.key)
+        }
+    }
+
+    func insertName(parent: NodeID, name: ByteString, node: NodeID, component: ByteString?, work: Bool)
+        throws(DatabaseError) -> Name
+    {
+        try run(
+            "INSERT INTO names(parent, name, node, component, work) VALUES(?, ?, ?, ?, 0)",
+            [
+                .int(Int64(parent.raw)), .blob(name.bytes), .int(Int64(node.raw)),
+                component.map { .blob($0.bytes) } ?? .null,
+            ])
+        let id = NameID(connection.lastInsertedRowID)
+        if work { try needsWork(id) }
+        return Name(id: id, parent: parent, name: name, node: node, component: component)
+    }
+
+    func removeName(_ name: Name) throws(DatabaseError) {
+        try disown(name.id)
+        try run("DELETE FROM names WHERE id = ?", [.int(name.id.raw)])
+    }
+
+    /// Sets the times that a change of its entries gives a directory.
+    func touch(directory: NodeID, _ now: Timestamp) throws(DatabaseError) {
+        try run(
+            "UPDATE nodes SET modified = ?, changed = ? WHERE id = ?",
+            [.int(now.nanoseconds), .int(now.nanoseconds), .int(Int64(directory.raw))])
+    }
+}
