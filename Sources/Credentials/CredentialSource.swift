@@ -44,7 +44,8 @@ public final class CredentialChain: CredentialSource {
     private let lifeMilliseconds: Int64
     private let found = Lock(Found?.none)
 
-    public init(_ places: [any CredentialPlace], time: any TimeSource = SystemTime(), lifeMilliseconds: Int64 = 15_000) {
+    public init(_ places: [any CredentialPlace], time: any TimeSource = SystemTime(), lifeMilliseconds: Int64 = 15_000)
+    {
         self.places = places
         self.time = time
         self.lifeMilliseconds = lifeMilliseconds

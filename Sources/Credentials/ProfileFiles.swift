@@ -22,7 +22,8 @@ public struct ProfileFiles: CredentialPlace {
         let asked = profile ?? environment["AWS_PROFILE"] ?? environment["AWS_DEFAULT_PROFILE"]
         name = asked ?? "default"
         isAskedFor = asked != nil
-        credentialsPath = environment["AWS_SHARED_CREDENTIALS_FILE"] ?? environment.home.map { "\($0)/.aws/credentials" }
+        credentialsPath =
+            environment["AWS_SHARED_CREDENTIALS_FILE"] ?? environment.home.map { "\($0)/.aws/credentials" }
         configPath = environment["AWS_CONFIG_FILE"] ?? environment.home.map { "\($0)/.aws/config" }
     }
 
@@ -36,7 +37,8 @@ public struct ProfileFiles: CredentialPlace {
     public func load() throws(CredentialError) -> Profile {
         let credentials = try section(in: credentialsPath, named: [name])
         // In the config file, all but the default profile have a prefix.
-        let config = try section(in: configPath, named: name == "default" ? [name, "profile default"] : ["profile \(name)"])
+        let config = try section(
+            in: configPath, named: name == "default" ? [name, "profile default"] : ["profile \(name)"])
         if credentials == nil && config == nil && isAskedFor {
             throw CredentialError("there is no profile \(name) in \(places); see: aws configure list-profiles")
         }

@@ -26,7 +26,9 @@ struct CapabilityProbe: Sendable {
             // May we write at all?
             _ = try await put("a", [])
         } catch {
-            if error.isTransient || error.kind == .cancelled || error.kind == .unauthenticated || error.kind == .noBucket {
+            if error.isTransient || error.kind == .cancelled || error.kind == .unauthenticated
+                || error.kind == .noBucket
+            {
                 return .failure(error)
             }
             store.log.info("s3", "\(store.name) can't be probed: \(error)")
@@ -36,7 +38,8 @@ struct CapabilityProbe: Sendable {
         await cleanUp()
         if case .success(let capabilities) = found {
             let missing = S3Capabilities.Ability.allCases.filter { !capabilities.contains($0) }.map(\.rawValue)
-            store.log.info("s3", "\(store.name) lacks: \(missing.isEmpty ? "nothing" : missing.joined(separator: ", "))")
+            store.log.info(
+                "s3", "\(store.name) lacks: \(missing.isEmpty ? "nothing" : missing.joined(separator: ", "))")
         }
         return found
     }
@@ -144,10 +147,11 @@ struct CapabilityProbe: Sendable {
 
     private func isCopyRefused(_ conditions: S3Request.Headers) async throws(StoreError) -> Bool {
         var request = S3Request("probe", "PUT", base + "copy-to")
-        request.headers = conditions + [
-            ("x-amz-copy-source", store.client.address.copySource(base + "copy-from")),
-            ("x-amz-metadata-directive", "COPY"),
-        ]
+        request.headers =
+            conditions + [
+                ("x-amz-copy-source", store.client.address.copySource(base + "copy-from")),
+                ("x-amz-metadata-directive", "COPY"),
+            ]
         let ready = request
         return try await isRefused { () async throws(StoreError) in _ = try await store.client.document(ready) }
     }

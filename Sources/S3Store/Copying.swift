@@ -7,7 +7,7 @@ extension S3Store {
         _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
         condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
-        try check(destination, "copy")
+        try checkNew(destination, "copy")
         // Its size says which way to go, and its content type has to be given again with new metadata.
         let old = try await head(source, "copy", ifMatch: etag)
         guard let version = etag ?? old.etag else {
@@ -48,10 +48,12 @@ extension S3Store {
         _ old: ObjectInfo, _ version: ETag, _ object: NewObject, keepsAll: Bool, _ conditions: S3Request.Headers
     ) async throws(StoreError) -> ObjectInfo {
         var request = S3Request("copy", "PUT", object.key)
-        request.headers = conditions + [
-            ("x-amz-copy-source", client.address.copySource(old.key)), ("x-amz-copy-source-if-match", version.value),
-            ("x-amz-metadata-directive", keepsAll ? "COPY" : "REPLACE"),
-        ]
+        request.headers =
+            conditions + [
+                ("x-amz-copy-source", client.address.copySource(old.key)),
+                ("x-amz-copy-source-if-match", version.value),
+                ("x-amz-metadata-directive", keepsAll ? "COPY" : "REPLACE"),
+            ]
         if !keepsAll { request.headers += try object.headers() }
         request.isSlow = true
         let result = try await client.document(request)

@@ -67,9 +67,10 @@ extension S3Store {
     /// XML 1.0 has no way of writing control characters, and servers differ about the few that it allows.
     private static func fitsIntoXML(_ key: ByteString) -> Bool {
         guard !key.isEmpty, key.text != nil else { return false }
-        return key.bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f } && !key.description.unicodeScalars.contains {
-            $0.value == 0xfffe || $0.value == 0xffff
-        }
+        return key.bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
+            && !key.description.unicodeScalars.contains {
+                $0.value == 0xfffe || $0.value == 0xffff
+            }
     }
 }
 

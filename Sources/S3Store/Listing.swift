@@ -53,7 +53,9 @@ struct ListingDocument {
     private func key(_ element: XMLElement?) throws(StoreError) -> ByteString {
         guard let text = element?.text else { throw corrupt("no key") }
         if !isEncoded { return ByteString(text) }
-        guard let bytes = PercentEncoding.decode(text, plusIsSpace: true) else { throw corrupt("a key can't be decoded") }
+        guard let bytes = PercentEncoding.decode(text, plusIsSpace: true) else {
+            throw corrupt("a key can't be decoded")
+        }
         return ByteString(bytes: bytes)
     }
 

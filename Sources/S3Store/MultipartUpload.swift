@@ -52,13 +52,14 @@ struct MultipartUpload: Sendable {
     /// In a task of its own: the caller's may have been cancelled, and then every request fails.
     func abort(_ identifier: String) async {
         let request = request("DELETE", [("uploadId", ByteString(identifier))])
-        let (client, log) = (store.client, store.log)
-        await Task {
-            do { _ = try await client.send(request) } catch {
-                // Nobody waits for it; `removeLeftovers` finds it later.
-                if error.kind != .notFound { log.warning("s3", "a multipart upload can't be aborted: \(error)") }
-            }
-        }.value
+        await Task { await sendAbort(request) }.value
+    }
+
+    private func sendAbort(_ request: S3Request) async {
+        do { _ = try await store.client.send(request) } catch {
+            // Nobody waits for it; `removeLeftovers` finds it later.
+            if error.kind != .notFound { store.log.warning("s3", "a multipart upload can't be aborted: \(error)") }
+        }
     }
 
     // MARK: Parts

@@ -57,7 +57,7 @@ final class PartBody: Sendable {
     var httpBody: HTTPBody {
         if range.isEmpty { return .none }
         return .source(lengthBytes: range.length) { offset, buffer in
-            do {
+            do throws(StoreError) {
                 try self.source.read(at: self.range.lowerBound + offset, into: buffer)
                 return true
             } catch {

@@ -75,7 +75,8 @@ struct PartPlan: Equatable, Sendable {
             parts += split(lower..<upper, by: copyBytes, granule).map { .copy($0) }
             done = upper
         }
-        return parts + split(done..<size, by: sendBytes, granule).map { .send($0) }
+        // Without copies there are no borders to keep to.
+        return parts + split(done..<size, by: sendBytes, parts.isEmpty ? 1 : granule).map { .send($0) }
     }
 
     private static func split(_ range: ByteRange, by bytes: Int64, _ granule: Int64) -> [ByteRange] {

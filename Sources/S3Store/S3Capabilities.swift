@@ -31,6 +31,7 @@ public struct S3Capabilities: Sendable, Equatable {
         store.verifiesChecksums = contains(.verifiesChecksums)
         store.keepsDirectoryMarkers = contains(.keepsDirectoryMarkers)
         store.rangeGranularityBytes = PartPlan.minimumPartBytes
+        store.maximumMetadataBytes = NewObject.maximumMetadataBytes
         return store
     }
 

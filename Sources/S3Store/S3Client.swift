@@ -36,7 +36,8 @@ final class S3Client: Sendable {
     ) throws(StoreError) {
         guard let address = S3Address(settings) else {
             throw StoreError(
-                .refused, "open bucket", detail: "the endpoint \(settings.endpoint ?? "") is not [http[s]://]host[:port]")
+                .refused, "open bucket",
+                detail: "the endpoint \(settings.endpoint ?? "") is not [http[s]://]host[:port]")
         }
         self.settings = settings
         self.credentials = credentials
@@ -60,7 +61,8 @@ final class S3Client: Sendable {
             let refusal = S3Refusal(response)
             corrections += 1
             if corrections <= Self.maximumCorrections, learn(from: refusal, response, address, time) { continue }
-            if response.wasRepeated, refusal.kind == .conditionFailed, request.method != "GET", request.method != "HEAD" {
+            if response.wasRepeated, refusal.kind == .conditionFailed, request.method != "GET", request.method != "HEAD"
+            {
                 throw StoreError(
                     .unavailable, request.operation, key: request.key,
                     detail: "the connection broke; the request may have been carried out")
@@ -106,7 +108,9 @@ final class S3Client: Sendable {
         do {
             return try await transport.send(message)
         } catch {
-            if error == .sourceFailed, case .part(let body, _) = request.body, let cause = body.sourceError { throw cause }
+            if error == .sourceFailed, case .part(let body, _) = request.body, let cause = body.sourceError {
+                throw cause
+            }
             throw StoreError(error, request.operation, request.key)
         }
     }

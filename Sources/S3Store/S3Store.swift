@@ -60,7 +60,11 @@ public final class S3Store: ObjectStore {
             let result = await task.value
             knowledge.withLock { knowledge in
                 guard case .asking(let present) = knowledge, present == task else { return }
-                if case .success(let capabilities) = result { knowledge = .known(capabilities) } else { knowledge = .none }
+                if case .success(let capabilities) = result {
+                    knowledge = .known(capabilities)
+                } else {
+                    knowledge = .none
+                }
             }
             return try result.get()
         }
@@ -73,9 +77,22 @@ public final class S3Store: ObjectStore {
         try await client.presignedURL(method, key, expiresSeconds: expiresSeconds)
     }
 
-    /// Throws unless the key can be one.
+    /// Throws unless the key can be one: 1 to 1024 bytes of UTF-8.
     func check(_ key: ByteString, _ operation: String) throws(StoreError) {
-        if key.isEmpty { throw StoreError(.refused, operation, key: key, detail: "a key can't be empty") }
-        if key.count > 1024 { throw StoreError(.refused, operation, key: key, detail: "the key is longer than 1024 bytes") }
+        let problem: String? =
+            if key.isEmpty { "a key can't be empty" } else if key.count > 1024 {
+                "the key is longer than 1024 bytes"
+            } else if key.text == nil { "the key isn't UTF-8" } else { nil }
+        if let problem { throw StoreError(.refused, operation, key: key, detail: problem) }
+    }
+
+    /// Throws unless an object can be made under the key: what servers and proxies between take for a path that has to
+    /// be tidied up can't.
+    func checkNew(_ key: ByteString, _ operation: String) throws(StoreError) {
+        try check(key, operation)
+        let dots: Set<ByteString> = [".", ".."]
+        guard !key.bytes.contains(0), !key.split(separator: UInt8(ascii: "/")).contains(where: dots.contains) else {
+            throw StoreError(.refused, operation, key: key, detail: "a key can't have NUL, . or .. in it")
+        }
     }
 }

@@ -6,7 +6,7 @@ extension S3Store {
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
-        try check(key, "write")
+        try checkNew(key, "write")
         let abilities = try await s3Capabilities()
         guard plan.sizeBytes <= abilities.store.maximumObjectBytes else {
             throw StoreError(.refused, "write", key: key, detail: "\(plan.sizeBytes) bytes are too many for an object")
@@ -87,7 +87,9 @@ extension S3Store {
     private func appendBase(
         _ plan: UploadPlan, _ range: ByteRange, to bytes: inout [UInt8]
     ) async throws(StoreError) {
-        guard let base = plan.base else { throw StoreError(.refused, "write", detail: "unchanged bytes without a base") }
+        guard let base = plan.base else {
+            throw StoreError(.refused, "write", detail: "unchanged bytes without a base")
+        }
         var offset = range.lowerBound
         while offset < range.upperBound {
             let piece = ByteRange(offset: offset, length: min(16 << 20, range.upperBound - offset))
@@ -118,6 +120,9 @@ private enum WriteRequest {
 
 /// What is written beside the bytes.
 struct NewObject: Sendable {
+    /// Names and values together ("Working with object metadata", Amazon S3 User Guide).
+    static let maximumMetadataBytes = 2048
+
     var key: ByteString
     var metadata: Metadata
     var contentType: String?
@@ -133,6 +138,10 @@ struct NewObject: Sendable {
                     .refused, operation, key: key, detail: "metadata \(name) has other than printable ASCII characters")
             }
             headers.append(("x-amz-meta-\(name.lowercased())", value))
+        }
+        let bytes = metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+        if bytes > Self.maximumMetadataBytes {
+            throw StoreError(.refused, operation, key: key, detail: "\(bytes) bytes of metadata are too many")
         }
         return headers
     }
