@@ -58,6 +58,8 @@ struct ServerTests {
         await #expect { try await store.list(prefix: "", delimited: false, from: nil, limit: 1) } throws: { error in
             (error as? StoreError)?.kind == .noBucket
         }
+        // SeaweedFS makes the bucket.
+        if server.name == "seaweedfs" { return }
         await #expect { try await store.capabilities() } throws: { ($0 as? StoreError)?.kind == .noBucket }
     }
 
@@ -121,7 +123,8 @@ struct ServerTests {
     }
 
     @Test(arguments: TestServer.all) func leftovers(_ server: TestServer) async throws {
-        let store = try await server.sharedStore()
+        // In a bucket of its own: it takes away what other tests are doing.
+        let store = try await Buckets.make(server)
         let key: ByteString = "left over & <more>/ä"
         let plan = UploadPlan(bytes: [1])
         let parts = PartPlan(plan.segments, canCopy: false, partBytes: 5 << 20, copyPartBytes: 5 << 20)

@@ -33,7 +33,7 @@ struct TestServer: Sendable, CustomStringConvertible {
         let settings = S3Settings(bucket: bucket, endpoint: endpoint)
         return try S3Store(
             settings, credentials: FixedCredentials(key ?? self.key), transport: Buckets.transport,
-            remembered: remembered, time: time)
+            remembered: remembered, time: time, log: Log(level: .warning, sink: .standardError))
     }
 
     /// A store on a bucket made for this run, the same one for all tests of a server.
@@ -49,14 +49,15 @@ actor Buckets {
 
     func store(_ server: TestServer) async throws -> S3Store {
         if let known = stores[server.name] { return try await known.value }
-        let task = Task {
-            let bucket = "pail-test-\(UInt32.random(in: .min ... .max))"
-            let store = try server.store(bucket)
-            _ = try await store.client.send(S3Request("make bucket", "PUT", nil))
-            return store
-        }
+        let task = Task { try await Self.make(server) }
         stores[server.name] = task
         return try await task.value
+    }
+
+    static func make(_ server: TestServer) async throws -> S3Store {
+        let store = try server.store("pail-test-\(UInt32.random(in: .min ... .max))")
+        _ = try await store.client.send(S3Request("make bucket", "PUT", nil))
+        return store
     }
 }
 
