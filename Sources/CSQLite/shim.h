@@ -11,4 +11,7 @@ static inline int pail_bind_text(sqlite3_stmt *statement, int index, const char 
     return sqlite3_bind_text64(statement, index, bytes, count, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
+/* sqlite3_config is variadic. Counting allocations takes a process-wide mutex for each. Before any other call. */
+static inline int pail_stop_counting_memory(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
 #endif

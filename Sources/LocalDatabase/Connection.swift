@@ -5,10 +5,14 @@ import CSQLite
 /// Statements are prepared once and kept, one for each literal in the program that names one.
 public final class Connection {
     private let handle: OpaquePointer
+    /// Done once, before the first connection. Where it fails, SQLite is slower and right all the same.
+    private static let configured = pail_stop_counting_memory()
+
     private var statements: [UnsafePointer<UInt8>: OpaquePointer] = [:]
 
     /// Opens or creates the file; every later access is under its exclusive lock, so there is no shared-memory file.
     init(path: String) throws(DatabaseError) {
+        _ = Self.configured
         var opened: OpaquePointer?
         // The Lock of `Database` guards it, so no mutex of its own.
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE

@@ -22,13 +22,29 @@ public enum LogSink: Sendable {
     case standardError
     /// An open descriptor; each record is one write(2), so records of several processes don't mix (O_APPEND).
     case descriptor(Int32)
+    /// An open descriptor of the file at `path`. When it has grown beyond `limitBytes`, it is renamed to `path.old`
+    /// and the descriptor is made to refer to a new one.
+    case rotating(descriptor: Int32, path: String, limitBytes: Int64)
+    /// For tests.
+    case memory(LogMemory)
     case none
+}
+
+/// Records kept in memory, for tests.
+public final class LogMemory: Sendable {
+    private let kept = Lock([String]())
+
+    public init() {}
+
+    public var lines: [String] { kept.withLock { $0 } }
+    func append(_ line: String) { kept.withLock { $0.append(line) } }
 }
 
 /// The log: one line a record, `time level area: message`. Safe from any thread. Never put a secret into it.
 public final class Log: Sendable {
     private let level: LogLevel
     private let sink: LogSink
+    private let sinceLook = Lock(Int64(0))
 
     public static let silent = Log(level: .error, sink: .none)
 
@@ -44,18 +60,43 @@ public final class Log: Sendable {
 
     private func record(_ level: LogLevel, _ area: StaticString, _ message: () -> String) {
         guard level >= self.level else { return }
-        let descriptor: Int32
-        switch sink {
-        case .standardError: descriptor = STDERR_FILENO
-        case .descriptor(let number): descriptor = number
-        case .none: return
-        }
         let text = message().map { $0.isNewline ? " " : String($0) }.joined()
-        var line = Array("\(Self.time()) \(level.label) \(area): \(text)\n".utf8)
-        line.withUnsafeMutableBytes { bytes in
-            // A log that can't be written has nobody left to tell.
-            _ = write(descriptor, bytes.baseAddress, bytes.count)
+        let line = "\(Self.time()) \(level.label) \(area): \(text)\n"
+        switch sink {
+        case .standardError: Self.write(line, to: STDERR_FILENO)
+        case .descriptor(let number): Self.write(line, to: number)
+        case .rotating(let descriptor, let path, let limitBytes):
+            Self.write(line, to: descriptor)
+            rotate(descriptor, path, limitBytes, adding: Int64(line.utf8.count))
+        case .memory(let memory): memory.append(line)
+        case .none: break
         }
+    }
+
+    private static func write(_ line: String, to descriptor: Int32) {
+        let bytes = Array(line.utf8)
+        // A log that can't be written has nobody left to tell.
+        _ = Glibc.write(descriptor, bytes, bytes.count)
+    }
+
+    /// How many bytes are logged between two looks at the file's size.
+    private static let lookEveryBytes: Int64 = 64 << 10
+
+    private func rotate(_ descriptor: Int32, _ path: String, _ limitBytes: Int64, adding count: Int64) {
+        let look = sinceLook.withLock { bytes -> Bool in
+            bytes += count
+            guard bytes >= Self.lookEveryBytes else { return false }
+            bytes = 0
+            return true
+        }
+        guard look else { return }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, Int64(status.st_size) > limitBytes else { return }
+        guard rename(path, path + ".old") == 0, let file = fopen(path, "ae") else { return }
+        // The new file is as private as the old one.
+        fchmod(fileno(file), status.st_mode & 0o777)
+        dup2(fileno(file), descriptor)
+        fclose(file)
     }
 
     private static func time() -> String {

@@ -115,7 +115,8 @@ extension Tree {
 
     /// Records that the attempt's write is in the bucket. What the name held elsewhere becomes a leftover; if the
     /// name is gone or leads to another node by now, so does what was written.
-    public func finish(_ attempt: Attempt, _ info: ObjectInfo, etag: ETag) throws(TreeError) {
+    public func finish(_ attempt: Attempt, _ info: ObjectInfo) throws(TreeError) {
+        guard let etag = info.etag else { preconditionFailure("a finished write has a version") }
         try change { change in
             try change.close(attempt)
             let name = try change.connection.name(attempt.name)

@@ -120,9 +120,14 @@ final class Merge {
             shown = shown + KeyMapping.fileBesideDirectory
             if try connection.name(parent, shown) != nil { return }
         }
+        try appear(info, shown: shown, component: shown == component ? nil : component)
+    }
+
+    /// A name for an object that the tree doesn't have.
+    func appear(_ info: ObjectInfo, shown: ByteString, component: ByteString?) throws {
         let node = try newFile(info)
         let name = try change.insertName(
-            parent: parent, name: shown, node: node.id, component: shown == component ? nil : component, work: false)
+            parent: parent, name: shown, node: node.id, component: component, work: false)
         try own(info, name.id, node.id)
         events.append(.entry(parent: parent, name: shown))
     }

@@ -284,3 +284,10 @@ extension Change {
         if from != to { try touch(directory: to, now) }
     }
 }
+
+extension Tree {
+    /// Whether the name has changes that the bucket doesn't have yet.
+    public func isPending(_ name: NameID) throws(TreeError) -> Bool {
+        try look { connection throws(DatabaseError) in try connection.isPending(name) }
+    }
+}

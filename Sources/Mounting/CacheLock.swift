@@ -1,0 +1,40 @@
+import CSystem
+import Glibc
+import Primitives
+
+/// The right to be the one daemon on a cache directory. Ends with the process at the latest, however it ends.
+final class CacheLock: Sendable {
+    private let descriptor: Int32
+
+    /// nil while another process holds it.
+    init?(_ directory: CacheDirectory) throws(MountFailure) {
+        let descriptor = pail_open(directory.lockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw directory.failure("can't be locked", .current) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            return nil
+        }
+        let text = Array("\(getpid())\n".utf8)
+        // The number is for people; the lock itself counts.
+        _ = ftruncate(descriptor, 0)
+        _ = pwrite(descriptor, text, text.count, 0)
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    /// Whether a process holds the lock of the cache directory at `path`. One that may not be looked at counts as held.
+    static func isHeld(_ directory: CacheDirectory) -> Bool {
+        let descriptor = pail_open(directory.lockFile, O_RDONLY | O_CLOEXEC, 0)
+        guard descriptor >= 0 else { return errno != ENOENT && errno != ENOTDIR }
+        defer { close(descriptor) }
+        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
+    }
+
+    /// The process that holds it.
+    static func holder(_ directory: CacheDirectory) -> String {
+        let text = SmallFile.read(directory.lockFile) ?? ""
+        let number = text.prefix { $0.isNumber }
+        return number.isEmpty ? "another process" : "pid \(number)"
+    }
+}

@@ -1,0 +1,49 @@
+import BlockCache
+import ObjectStore
+import Tree
+
+/// Why work between tree and bucket failed.
+public enum BucketError: Error, Sendable, CustomStringConvertible {
+    case store(StoreError)
+    case tree(TreeError)
+    case cache(CacheError)
+    /// The object's version that the cached part belongs to is gone from the bucket, and the rest is not here.
+    case versionGone(String)
+
+    public var description: String {
+        switch self {
+        case .store(let error): error.description
+        case .tree(let error): error.description
+        case .cache(let error): error.description
+        case .versionGone(let key): "\(key): the version that was open is no longer in the bucket"
+        }
+    }
+
+    /// Whether waiting alone may help.
+    public var isTransient: Bool {
+        if case .store(let error) = self { return error.isTransient || error.kind == .cancelled }
+        return false
+    }
+}
+
+/// Evaluates `body` and gives its tree errors the layer's type.
+func inTree<Result>(_ body: @autoclosure () throws(TreeError) -> Result) throws(BucketError) -> Result {
+    do { return try body() } catch let error { throw .tree(error) }
+}
+
+/// Evaluates `body` and gives its cache errors the layer's type.
+func inCache<Result>(_ body: @autoclosure () throws(CacheError) -> Result) throws(BucketError) -> Result {
+    do { return try body() } catch let error { throw .cache(error) }
+}
+
+/// Evaluates `body` and gives what came of it as a value.
+func outcome<Result>(
+    _ body: @autoclosure () async throws(StoreError) -> Result
+) async -> Swift.Result<Result, StoreError> {
+    do { return .success(try await body()) } catch let error { return .failure(error) }
+}
+
+/// Evaluates `body` and gives its store errors the layer's type.
+func inStore<Result>(_ body: @autoclosure () async throws(StoreError) -> Result) async throws(BucketError) -> Result {
+    do { return try await body() } catch let error { throw .store(error) }
+}

@@ -1,0 +1,216 @@
+import ObjectStore
+import Primitives
+import Telemetry
+import Tree
+
+/// Takes over into the tree what the bucket has: listings, single names, attributes. Safe from any thread; identical
+/// questions at one time are asked once.
+public final class Discovery: Sendable {
+    public struct Settings: Sendable {
+        /// How long what was learnt of a directory is believed.
+        public var refreshMilliseconds: Int64 = 5_000
+        /// What was just learnt is believed at least this long, so that an operation that asked gets to its end.
+        static let leastMilliseconds: Int64 = 500
+        var believedMilliseconds: Int64 { max(refreshMilliseconds, Settings.leastMilliseconds) }
+        /// HEAD requests at one time for a directory's attributes.
+        public var attributesAtOnce = 32
+        public init() {}
+    }
+
+    /// Directories and single names whose time of asking is kept in memory; the map is emptied at this size.
+    static let rememberedNames = 65_536
+    static let pageSize = 1_000
+
+    struct Asked: Hashable {
+        let parent: NodeID
+        let name: ByteString
+    }
+
+    struct Memory {
+        /// When single names were last asked for.
+        var asked: [Asked: Timestamp] = [:]
+        /// How long the last listing of a directory took, in milliseconds.
+        var cost: [NodeID: Int64] = [:]
+        /// Lookups in directories that were never listed.
+        var lookups: [NodeID: Int] = [:]
+        var sweeps: Set<NodeID> = []
+    }
+
+    let tree: Tree
+    let objects: any ObjectStore
+    let settings: Settings
+    let time: any TimeSource
+    let log: Log
+    let memory = Lock(Memory())
+    let attributeGate: Gate
+    let attributeFlights = Flights<NodeID>()
+    private let listFlights = Flights<NodeID>()
+    private let lookupFlights = Flights<Asked>()
+    private let listener = Lock<Hook<[TreeEvent], Void>?>(nil)
+
+    public init(tree: Tree, store: any ObjectStore, settings: Settings, time: any TimeSource, log: Log) {
+        self.tree = tree
+        objects = store
+        self.settings = settings
+        self.time = time
+        self.log = log
+        attributeGate = Gate(limit: settings.attributesAtOnce)
+    }
+
+    /// Tells `hook` what changed in the tree because the bucket changed.
+    public func listen(_ hook: Hook<[TreeEvent], Void>) { listener.withLock { $0 = hook } }
+
+    func tell(_ events: [TreeEvent]) {
+        guard !events.isEmpty, let listener = listener.withLock({ $0 }) else { return }
+        listener.call(events)
+    }
+
+    /// Whether what the tree says of the name can be answered without asking the bucket.
+    public func isFresh(_ directory: Node, _ name: ByteString) -> Bool {
+        guard directory.prefix != nil else { return true }
+        let now = time.now()
+        if isListingFresh(directory, now) { return true }
+        let asked = memory.withLock { $0.asked[Asked(parent: directory.id, name: name)] }
+        return asked.map { now.milliseconds(since: $0) < settings.believedMilliseconds } ?? false
+    }
+
+    /// Whether the directory can be read without asking the bucket.
+    public func isFresh(_ directory: Node) -> Bool {
+        directory.prefix == nil || isListingFresh(directory, time.now())
+    }
+
+    private func isListingFresh(_ directory: Node, _ now: Timestamp) -> Bool {
+        guard let listed = directory.listed else { return false }
+        return now.milliseconds(since: listed) < settings.believedMilliseconds
+    }
+
+    /// Makes what the tree says of a name as new as the bucket: by its directory's listing where that is cheap or was
+    /// asked for before, else by questions for that name alone.
+    public func refresh(_ directory: NodeID, _ name: ByteString) async throws(BucketError) {
+        guard let node = try inTree(tree.node(directory)) else { return }
+        guard node.prefix != nil else { return }
+        if KeyMapping.isEscaped(name) || prefersListing(node) { return try await list(directory) }
+        try await lookupFlights.join(Asked(parent: directory, name: name)) {
+            await catching { () async throws(BucketError) in try await self.lookUp(node, name) }
+        }
+    }
+
+    private func prefersListing(_ directory: Node) -> Bool {
+        let (cost, lookups) = memory.withLock { memory -> (Int64?, Int) in
+            memory.lookups[directory.id, default: 0] += 1
+            return (memory.cost[directory.id], memory.lookups[directory.id] ?? 0)
+        }
+        guard let listed = directory.listed else { return lookups > 4 }
+        // A huge directory is not listed again for each name that somebody asks for.
+        return time.now().milliseconds(since: listed) > 10 * (cost ?? 0)
+    }
+
+    /// Lists the directory's prefix from beginning to end.
+    public func list(_ directory: NodeID) async throws(BucketError) {
+        try await listFlights.join(directory) {
+            await catching { () async throws(BucketError) in try await self.listAll(directory) }
+        }
+    }
+
+    private func listAll(_ directory: NodeID) async throws(BucketError) {
+        guard let prefix = try inTree(tree.node(directory)?.prefix) else {
+            return
+        }
+        let began = time.monotonic()
+        let since = try inTree(tree.sequence())
+        let asked = time.now()
+        var seen = Set<Int>()
+        var from: String?
+        repeat {
+            let token = from
+            let page = try await inStore(
+                await objects.list(prefix: prefix, delimited: true, from: token, limit: Discovery.pageSize))
+            let visible = page.withoutOwn()
+            for object in visible.objects { seen.insert(object.key.hashValue) }
+            for below in visible.prefixes { seen.insert(below.hashValue) }
+            tell(
+                try inTree(tree.merge(visible, into: directory, prefix: prefix, since: since, now: asked)))
+            from = page.next
+        } while from != nil
+        tell(
+            try inTree(tree.finishListing(of: directory, prefix: prefix, seen: seen, since: since, now: time.now())))
+        let cost = time.monotonic().milliseconds(since: began)
+        memory.withLock { memory in
+            if memory.cost.count > Discovery.rememberedNames { memory.cost.removeAll() }
+            memory.cost[directory] = cost
+            memory.lookups[directory] = nil
+        }
+    }
+
+    /// Asks for one name: its object, and whether anything lies below it.
+    private func lookUp(_ directory: Node, _ name: ByteString) async throws(BucketError) {
+        guard let prefix = directory.prefix else { return }
+        let since = try inTree(tree.sequence())
+        let asked = time.now()
+        let key = prefix + name
+        async let object = head(key)
+        async let below = anything(below: key + "/")
+        let info = try await object.get()
+        let hasMore = try await below.get()
+        guard !key.hasPrefix(ObjectName.own) else { return }
+        let page = ListPage(objects: info.map { [$0] } ?? [], prefixes: hasMore ? [key + "/"] : [])
+        var events = try inTree(tree.merge(page, into: directory.id, prefix: prefix, since: since, now: asked))
+        if let found = try inTree(tree.find(directory.id, name)) {
+            events += try await settle(found, info, since: since, now: asked)
+        }
+        tell(events)
+        let answered = time.now()
+        memory.withLock { memory in
+            if memory.asked.count > Discovery.rememberedNames { memory.asked.removeAll() }
+            memory.asked[Asked(parent: directory.id, name: name)] = answered
+        }
+    }
+
+    /// What the HEAD of a single name says about the name the tree has.
+    private func settle(
+        _ found: Found, _ info: ObjectInfo?, since: Int64, now: Timestamp
+    ) async throws(BucketError) -> [TreeEvent] {
+        guard !found.node.isDirectory else { return [] }
+        if let info { return try await learn(found.name.id, info, since: since, now: now) }
+        guard let held = try inTree(tree.held(by: found.name.id)),
+            let wanted = try inTree(tree.wantedKey(of: found.name.id)),
+            held.key == wanted
+        else { return [] }
+        return try inTree(tree.vanished(found.name.id, etag: held.etag, since: since, now: now))
+    }
+
+    private func head(_ key: ByteString) async -> Result<ObjectInfo?, BucketError> {
+        do throws(StoreError) {
+            return .success(try await objects.head(key))
+        } catch let error {
+            return error.kind == .notFound ? .success(nil) : .failure(.store(error))
+        }
+    }
+
+    private func anything(below prefix: ByteString) async -> Result<Bool, BucketError> {
+        do throws(StoreError) {
+            let page = try await objects.list(prefix: prefix, delimited: false, from: nil, limit: 1)
+            return .success(!page.objects.isEmpty)
+        } catch let error { return .failure(.store(error)) }
+    }
+}
+
+/// Runs `body` and gives what came of it as a value.
+func catching<Value>(_ body: () async throws(BucketError) -> Value) async -> Result<Value, BucketError> {
+    do { return .success(try await body()) } catch let error { return .failure(error) }
+}
+
+/// Objects that are Pail's own business and never shown.
+enum ObjectName {
+    /// Probes and objects on their way from one key to another.
+    static let own: ByteString = ".pail/"
+}
+
+extension ListPage {
+    /// Without Pail's own objects.
+    fileprivate func withoutOwn() -> ListPage {
+        ListPage(
+            objects: objects.filter { !$0.key.hasPrefix(ObjectName.own) },
+            prefixes: prefixes.filter { $0 != ObjectName.own }, next: next)
+    }
+}

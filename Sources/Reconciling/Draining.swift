@@ -1,0 +1,78 @@
+import Primitives
+import Tree
+
+/// What is waiting and what went wrong, for people.
+public struct ReconcileStatus: Sendable {
+    public var backlog: Backlog
+    public var running: Int
+    public var failing: Int
+    public var lastError: String?
+    /// Bytes of content sent since the start.
+    public var uploadedBytes: Int64
+}
+
+extension Reconciler {
+    public func status() throws(BucketError) -> ReconcileStatus {
+        let backlog = try inTree(tree.backlog())
+        return state.withLock { state in
+            ReconcileStatus(
+                backlog: backlog, running: state.running, failing: state.failures.count,
+                lastError: state.failures.values.max { $0.times < $1.times }?.message,
+                uploadedBytes: state.uploadedBytes)
+        }
+    }
+
+    /// Returns when the bucket has everything that the tree had at the call, or when the task is cancelled.
+    public func drain() async throws(BucketError) {
+        try await hurried { () async throws(BucketError) in
+            while !Task.isCancelled {
+                if try inTree(tree.backlog().isEmpty) { return }
+                await pause()
+            }
+        }
+    }
+
+    /// Returns when the bucket has the node as it is now. Throws when the store refuses it.
+    public func drain(_ node: NodeID) async throws(BucketError) {
+        try await hurried { () async throws(BucketError) in
+            let names = try inTree(tree.names(of: node))
+            for name in names {
+                while !Task.isCancelled, try inTree(tree.isPending(name.id)) {
+                    if let failure = state.withLock({ $0.failures[.name(name.id)] }), !failure.isTransient {
+                        throw .store(.init(.refused, "upload", key: name.name, detail: failure.message))
+                    }
+                    await pause()
+                }
+            }
+        }
+    }
+
+    /// From now on nothing is put off, until as many calls of `relax`.
+    public func hurry() {
+        let now = time.monotonic()
+        state.withLock { state in
+            state.hurries += 1
+            state.queue.hurry(now)
+            state.pausedUntil = nil
+        }
+        wakeUp()
+    }
+
+    public func relax() { state.withLock { $0.hurries -= 1 } }
+
+    private func hurried(_ body: () async throws(BucketError) -> Void) async throws(BucketError) {
+        hurry()
+        defer { relax() }
+        try await body()
+    }
+
+    /// Waits for some progress, a little while at the most.
+    private func pause() async {
+        let isIdle = state.withLock { $0.running == 0 }
+        if isIdle {
+            await time.sleep(milliseconds: 5)
+        } else {
+            await progress.wait(unless: { self.state.withLock { $0.running } == 0 })
+        }
+    }
+}

@@ -1,0 +1,201 @@
+import BlockCache
+import Glibc
+import ObjectStore
+import Primitives
+import Tree
+
+/// Writes, and what became of them.
+extension Reconciler {
+    /// Records the write that is to come.
+    func begin(_ situation: Situation, content: Int64) throws(BucketError) -> Attempt {
+        let attempt = Attempt(
+            key: situation.wanted, tag: tree.newTag(), name: situation.name.id, node: situation.node.id,
+            content: content, attributes: situation.node.attributes)
+        try inTree(tree.begin(attempt))
+        return attempt
+    }
+
+    /// Sends a write and records what came of it. Returns whether it is in the bucket. A failed condition is looked
+    /// into; a write whose outcome is unknown stays on record and is verified when the name is next looked at.
+    @discardableResult
+    func carryOut(
+        _ attempt: Attempt, _ situation: Situation, _ write: () async throws(StoreError) -> ObjectInfo
+    ) async throws(BucketError) -> Bool {
+        switch await written(attempt, write) {
+        case .success(let info):
+            try inTree(tree.finish(attempt, info))
+            return true
+        case .failure(let error):
+            if error.kind == .conditionFailed {
+                try await verify(attempt, situation)
+                if situation.held?.key != situation.wanted || situation.twin != nil { throw .store(error) }
+                return false
+            }
+            if !error.mayHaveHappened { try inTree(tree.abandon(attempt)) }
+            throw .store(error)
+        }
+    }
+
+    /// Sends a write. Where the answer has no ETag it is asked for.
+    func written(
+        _ attempt: Attempt, _ write: () async throws(StoreError) -> ObjectInfo
+    ) async -> Result<ObjectInfo, StoreError> {
+        do throws(StoreError) {
+            let info = try await write()
+            if info.etag != nil { return .success(info) }
+            let now = try await objects.head(attempt.key)
+            guard now.metadata?["pail"] == attempt.tag, now.etag != nil else {
+                throw StoreError(.timedOut, "write", key: attempt.key, detail: "another version is there already")
+            }
+            return .success(now)
+        } catch let error { return .failure(error) }
+    }
+
+    /// Finds out what became of a write by the tag of what is at the key now.
+    func verify(_ attempt: Attempt, _ situation: Situation) async throws(BucketError) {
+        let info: ObjectInfo
+        do throws(StoreError) {
+            info = try await objects.head(attempt.key)
+        } catch let error {
+            guard error.kind == .notFound else { throw .store(error) }
+            return try await nothingThere(attempt, situation)
+        }
+        guard let etag = info.etag else { return try inTree(tree.abandon(attempt)) }
+        let tag = info.metadata?["pail"]
+        if tag == attempt.tag { return try adopt(attempt, info, etag) }
+        if etag == situation.held?.etag && situation.held?.key == attempt.key || etag == situation.occupant?.etag {
+            return try inTree(tree.abandon(attempt))
+        }
+        if let tag, tree.isOwn(tag: tag) {
+            return try inTree(tree.recognise(attempt.key, etag: etag, sizeBytes: info.sizeBytes))
+        }
+        try inTree(tree.abandon(attempt))
+        try resolve(situation, info)
+    }
+
+    /// The write is in the bucket. Whether the cache has changed since can't be told, so what is dirty is sent again.
+    private func adopt(_ attempt: Attempt, _ info: ObjectInfo, _ etag: ETag) throws(BucketError) {
+        try inTree(tree.finish(attempt, info))
+        guard let file = contents.existing(attempt.node.raw), file.isDirty else { return }
+        do throws(TreeError) {
+            try tree.touchContent(attempt.node)
+        } catch let error {
+            if case .notFound = error { return }
+            throw .tree(error)
+        }
+    }
+
+    private func nothingThere(_ attempt: Attempt, _ situation: Situation) async throws(BucketError) {
+        try inTree(tree.abandon(attempt))
+        if let occupant = situation.occupant, occupant.key == attempt.key {
+            try inTree(tree.release(occupant.key, etag: occupant.etag))
+        }
+        if let held = situation.held, held.key == attempt.key {
+            try await forgetHeld(held, situation)
+        }
+    }
+
+    /// The name's own object was deleted by somebody else. Its content is sent anew if it was changed or is all here.
+    private func forgetHeld(_ held: HeldObject, _ situation: Situation) async throws(BucketError) {
+        let since = try inTree(tree.sequence())
+        let node = situation.node
+        let isChanged = held.content != node.content || held.node != node.id
+        if isChanged || !node.isFile || contents.existing(node.id.raw)?.isWhole == true {
+            return try inTree(tree.release(held.key, etag: held.etag))
+        }
+        discovery.tell(
+            try inTree(tree.vanished(situation.name.id, etag: held.etag, since: since, now: time.now())))
+    }
+
+    private func resolve(_ situation: Situation, _ info: ObjectInfo) throws(BucketError) {
+        let now = time.now()
+        let suffix = conflictSuffix(now)
+        let (events, copy) = try inTree(
+            tree.resolveConflict(
+                situation.name.id, info, copyName: { ConflictName.make($0, suffix) }, now: now))
+        if let copy {
+            log.warning("reconcile", "\(info.key) was changed in the bucket too; the local version is kept as \(copy)")
+        }
+        discovery.tell(events)
+    }
+
+    private func conflictSuffix(_ now: Timestamp) -> String {
+        var seconds = Int(now.seconds)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        let numbers = [
+            1900 + parts.tm_year, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+        ].map { $0 < 10 ? "0\($0)" : "\($0)" }
+        return
+            "conflict-\(numbers[0])\(numbers[1])\(numbers[2])-\(numbers[3])\(numbers[4])\(numbers[5])-\(settings.hostName)"
+    }
+
+    // MARK: deletions
+
+    /// Deletes what nobody wants any more, if it is still the version that we knew.
+    func removeLeftover(_ key: ByteString) async throws(BucketError) {
+        let isDone = try await alone(with: [key]) { () async throws(BucketError) in
+            if try inTree(tree.attempt(at: key)) != nil { return try await verifyLeftover(key) }
+            guard let held = try inTree(tree.held(at: key)), held.owner == nil else { return }
+            if isProtected(held.node) { return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 500) }
+            // A name that wants the key will replace the object; deleting it first would leave a gap.
+            if try inTree(tree.nameWanting(key)) != nil {
+                return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
+            }
+            switch await outcome(try await objects.delete(key, condition: .matches(held.etag))) {
+            case .success: try inTree(tree.release(key, etag: held.etag))
+            case .failure(let error):
+                guard error.kind == .conditionFailed || error.kind == .notFound else { throw .store(error) }
+                try await reconsider(held)
+            }
+        }
+        if !isDone { putOff(.leftover(key), milliseconds: Reconciler.waitMilliseconds) }
+    }
+
+    /// A write whose name is gone by now: if it was carried out it has to be taken back.
+    private func verifyLeftover(_ key: ByteString) async throws(BucketError) {
+        guard let attempt = try inTree(tree.attempt(at: key)),
+            try inTree(tree.name(attempt.name)) == nil
+        else { return }
+        switch await outcome(try await objects.head(key)) {
+        case .success(let info):
+            if let tag = info.metadata?["pail"], tree.isOwn(tag: tag), let etag = info.etag {
+                try inTree(tree.recognise(key, etag: etag, sizeBytes: info.sizeBytes))
+            } else {
+                try inTree(tree.abandon(attempt))
+            }
+        case .failure(let error):
+            guard error.kind == .notFound else { throw .store(error) }
+            try inTree(tree.abandon(attempt))
+        }
+        putOff(.leftover(key), milliseconds: 0)
+    }
+
+    /// What was to be deleted is another version now: ours, written late, or somebody else's, which stays.
+    private func reconsider(_ held: HeldObject) async throws(BucketError) {
+        let info: ObjectInfo
+        do throws(StoreError) {
+            info = try await objects.head(held.key)
+        } catch let error {
+            guard error.kind == .notFound else { throw .store(error) }
+            return try inTree(tree.release(held.key, etag: held.etag))
+        }
+        if let tag = info.metadata?["pail"], tree.isOwn(tag: tag), let etag = info.etag {
+            return try inTree(tree.recognise(held.key, etag: etag, sizeBytes: info.sizeBytes))
+        }
+        log.warning("reconcile", "not deleting \(held.key): it was changed by somebody else")
+        try inTree(tree.release(held.key, etag: held.etag))
+    }
+}
+
+/// What a conflict copy is called: the suffix goes before the extension.
+enum ConflictName {
+    static func make(_ name: ByteString, _ suffix: String) -> ByteString {
+        let dot = name.bytes.lastIndex(of: UInt8(ascii: ".")) ?? 0
+        let cut = dot > 0 ? dot : name.count
+        let marked = ByteString(".\(suffix)")
+        let room = KeyMapping.maximumNameBytes - marked.count - (name.count - cut)
+        let stem = name.bytes[0..<min(cut, max(room, 1))]
+        return ByteString(bytes: stem) + marked + ByteString(bytes: name.bytes[cut...])
+    }
+}

@@ -1,0 +1,298 @@
+import BlockCache
+import ObjectStore
+import Primitives
+import Telemetry
+import Tree
+
+/// Makes the bucket equal to the tree: uploads, moves, attributes, deletions. Work is not logged but derived: each
+/// piece is looked at anew until nothing differs, so what a crash interrupted is just looked at again.
+/// Safe from any thread.
+public final class Reconciler: Sendable {
+    public struct Settings: Sendable {
+        /// How long a name must have been left alone before its change is sent.
+        public var delayMilliseconds: Int64 = 1_000
+        /// Pieces of work at one time.
+        public var concurrency = 16
+        /// After a start that follows a crash: how long to wait before the outcome of interrupted writes is looked
+        /// at, since the store may still be carrying them out.
+        public var settleMilliseconds: Int64 = 2_000
+        /// Waits after failures; the number of attempts is not limited by it.
+        public var retry = RetryPolicy(attempts: .max, baseMilliseconds: 250, ceilingMilliseconds: 20_000)
+        /// How long to wait before something that the store refused is tried again.
+        public var refusedMilliseconds: Int64 = 30_000
+        /// What conflict copies are called after.
+        public var hostName = "pail"
+        public init() {}
+    }
+
+    /// Work kept in memory at one time; the tree knows of the rest.
+    static let maximumQueued = 20_000
+    /// Changing names are sent at the latest after this many delays.
+    static let patience: Int64 = 20
+
+    struct State {
+        var queue = DueQueue()
+        /// There is work in the tree that didn't fit into the queue.
+        var hasMore = false
+        var running = 0
+        var busy: Set<ByteString> = []
+        var busyWork: Set<Work> = []
+        var again: Set<Work> = []
+        var failures: [Work: Failure] = [:]
+        var hurries = 0
+        var pausedUntil: Timestamp?
+        var isStopping = false
+        var generator = SeededGenerator(seed: 1)
+        var uploadedBytes: Int64 = 0
+    }
+
+    struct Failure {
+        var times: Int
+        var message: String
+        var isTransient: Bool
+    }
+
+    let tree: Tree
+    let contents: BlockCache
+    let objects: any ObjectStore
+    let fetcher: Fetcher
+    let discovery: Discovery
+    let settings: Settings
+    let time: any TimeSource
+    let log: Log
+    let state = Lock(State())
+    /// Something was done or became due.
+    let progress = Signal()
+    private let wake = Signal()
+    private let protector = Lock<Hook<NodeID, Bool>?>(nil)
+    private let loop = Lock<Task<Void, Never>?>(nil)
+    private let wakeups = Lock(0)
+
+    public init(
+        tree: Tree, cache: BlockCache, store: any ObjectStore, fetcher: Fetcher, discovery: Discovery,
+        settings: Settings, time: any TimeSource, log: Log, seed: UInt64
+    ) {
+        self.tree = tree
+        contents = cache
+        objects = store
+        self.fetcher = fetcher
+        self.discovery = discovery
+        self.settings = settings
+        self.time = time
+        self.log = log
+        state.withLock { $0.generator = SeededGenerator(seed: seed) }
+        tree.observe(Hook { [weak self] work in self?.note(work) })
+    }
+
+    /// Asks `hook` before a node's object is deleted: while somebody still reads it from there it stays.
+    public func protect(_ hook: Hook<NodeID, Bool>) { protector.withLock { $0 = hook } }
+
+    func isProtected(_ node: NodeID) -> Bool { protector.withLock { $0 }?.call(node) ?? false }
+
+    /// Begins to work. - Parameter afterCrash: the last run didn't end by `stop`.
+    public func start(afterCrash: Bool) {
+        loop.withLock { loop in
+            guard loop == nil else { return }
+            loop = Task {
+                if afterCrash { await time.sleep(milliseconds: settings.settleMilliseconds) }
+                load()
+                await run()
+            }
+        }
+    }
+
+    /// Ends the work after what is being done now; what is left is carried on by the next start.
+    public func stop() async {
+        state.withLock { $0.isStopping = true }
+        wakeUp()
+        let task = loop.withLock { $0 }
+        await task?.value
+        while state.withLock({ $0.running }) > 0 {
+            await progress.wait(unless: { self.state.withLock { $0.running } == 0 })
+        }
+    }
+
+    // MARK: what there is to do
+
+    private func note(_ work: [Work]) {
+        let now = time.monotonic()
+        var isEarlier = false
+        state.withLock { state in
+            let delay = state.hurries > 0 ? 0 : settings.delayMilliseconds
+            for item in work {
+                if state.queue.count >= Reconciler.maximumQueued {
+                    state.hasMore = true
+                    continue
+                }
+                let next = state.queue.nextDue
+                let due = now.adding(milliseconds: delay)
+                state.queue.put(
+                    item, due: due, now: now, limit: settings.delayMilliseconds * Reconciler.patience)
+                if next.map({ due < $0 }) ?? true { isEarlier = true }
+            }
+        }
+        if isEarlier { wakeUp() }
+    }
+
+    /// Fills the queue from the tree.
+    private func load() {
+        let now = time.monotonic()
+        do throws(TreeError) {
+            let room = Reconciler.maximumQueued - state.withLock { $0.queue.count }
+            let names = try tree.namesWithWork(after: NameID(0), limit: max(room, 1))
+            let keys = try tree.leftovers(limit: max(room, 1))
+            state.withLock { state in
+                state.hasMore = names.count + keys.count >= room
+                for work in names.map(Work.name) + keys.map(Work.leftover) {
+                    if state.busyWork.contains(work) || state.failures[work] != nil { continue }
+                    state.queue.put(work, due: now, now: now, limit: 0)
+                }
+            }
+        } catch let error {
+            log.error("reconcile", "can't read what there is to do: \(error)")
+        }
+    }
+
+    func wakeUp() {
+        wakeups.withLock { $0 += 1 }
+        wake.fire()
+    }
+
+    // MARK: the loop
+
+    private func run() async {
+        while true {
+            let seen = wakeups.withLock { $0 }
+            let now = time.monotonic()
+            let (next, isStopping) = takeNext(now)
+            if isStopping { return }
+            if let next {
+                Task { await self.work(on: next) }
+                continue
+            }
+            let pause = state.withLock { state -> Int64? in
+                if state.running >= settings.concurrency { return nil }
+                let due = [state.queue.nextDue, state.pausedUntil].compactMap { $0 }.max()
+                return state.queue.nextDue == nil ? nil : due.map { max(1, $0.milliseconds(since: now) + 1) }
+            }
+            await sleep(milliseconds: pause, unless: { self.wakeups.withLock { $0 } != seen })
+        }
+    }
+
+    private func takeNext(_ now: Timestamp) -> (Work?, Bool) {
+        let (work, isStopping, isDry) = state.withLock { state -> (Work?, Bool, Bool) in
+            if state.isStopping { return (nil, true, false) }
+            if let paused = state.pausedUntil {
+                if paused > now { return (nil, false, false) }
+                state.pausedUntil = nil
+            }
+            guard state.running < settings.concurrency else { return (nil, false, false) }
+            while let work = state.queue.pop(now) {
+                if state.busyWork.contains(work) {
+                    state.again.insert(work)
+                    continue
+                }
+                state.busyWork.insert(work)
+                state.running += 1
+                return (work, false, false)
+            }
+            return (nil, false, state.hasMore && state.queue.count == 0)
+        }
+        if isDry {
+            load()
+            if state.withLock({ $0.queue.count }) > 0 { return takeNext(now) }
+        }
+        return (work, isStopping)
+    }
+
+    /// Waits for a wake-up, or the time; nil waits for the wake-up alone.
+    private func sleep(milliseconds: Int64?, unless: @escaping @Sendable () -> Bool) async {
+        guard let milliseconds else { return await wake.wait(unless: unless) }
+        let alarm = Task {
+            await self.time.sleep(milliseconds: milliseconds)
+            if !Task.isCancelled { self.wakeUp() }
+        }
+        await wake.wait(unless: unless)
+        alarm.cancel()
+    }
+
+    private func work(on work: Work) async {
+        let result = await catching { () async throws(BucketError) in try await attend(to: work) }
+        finish(work, result)
+    }
+
+    private func attend(to work: Work) async throws(BucketError) {
+        switch work {
+        case .name(let name): try await reconcile(name)
+        case .leftover(let key): try await removeLeftover(key)
+        }
+    }
+
+    private func finish(_ work: Work, _ result: Result<Void, BucketError>) {
+        let now = time.monotonic()
+        state.withLock { state in
+            state.running -= 1
+            state.busyWork.remove(work)
+            let isWantedAgain = state.again.remove(work) != nil
+            switch result {
+            case .success:
+                state.failures[work] = nil
+                if isWantedAgain { state.queue.put(work, due: now, now: now, limit: 0) }
+            case .failure(let error):
+                let times = (state.failures[work]?.times ?? 0) + 1
+                state.failures[work] = Failure(
+                    times: times, message: error.description, isTransient: error.isTransient)
+                let backoff = settings.retry.delayMilliseconds(attempt: times, using: &state.generator) + 50
+                let delay = error.isTransient ? backoff : max(backoff, settings.refusedMilliseconds)
+                if error.isOutage { state.pausedUntil = now.adding(milliseconds: backoff) }
+                state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
+            }
+        }
+        if case .failure(let error) = result { log.warning("reconcile", "\(describe(work)): \(error); will retry") }
+        progress.fire()
+        wakeUp()
+    }
+
+    private func describe(_ work: Work) -> String {
+        switch work {
+        case .name(let name): (try? tree.path(of: name))?.description ?? name.description
+        case .leftover(let key): "removing \(key)"
+        }
+    }
+
+    /// Puts work back, to be looked at again after a while.
+    func putOff(_ work: Work, milliseconds: Int64) {
+        let now = time.monotonic()
+        state.withLock { state in
+            state.queue.put(work, due: now.adding(milliseconds: milliseconds), now: now, limit: milliseconds)
+        }
+        wakeUp()
+    }
+
+    /// Runs `body` if none of the keys is being worked on, and keeps others off them meanwhile.
+    /// Returns false, and does nothing, if one is.
+    func alone(
+        with keys: Set<ByteString>, _ body: () async throws(BucketError) -> Void
+    ) async throws(BucketError) -> Bool {
+        let isFree = state.withLock { state -> Bool in
+            guard state.busy.isDisjoint(with: keys) else { return false }
+            state.busy.formUnion(keys)
+            return true
+        }
+        guard isFree else { return false }
+        defer { state.withLock { $0.busy.subtract(keys) } }
+        try await body()
+        return true
+    }
+}
+
+extension BucketError {
+    /// The store as a whole can't be reached, so other work would fail too.
+    fileprivate var isOutage: Bool {
+        guard case .store(let error) = self else { return false }
+        switch error.kind {
+        case .unavailable, .timedOut, .throttled, .unauthenticated: return true
+        default: return false
+        }
+    }
+}

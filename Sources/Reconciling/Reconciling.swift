@@ -1,0 +1,269 @@
+import BlockCache
+import Glibc
+import ObjectStore
+import Primitives
+import Tree
+
+extension Reconciler {
+    /// Steps taken for one name in a row before others get their turn.
+    static let stepsInARow = 8
+    /// Names that wait for each other: chains longer than this are not followed.
+    static let longestChain = 64
+    /// How long a name waits before it looks again whether another is out of its way.
+    static let waitMilliseconds: Int64 = 20
+
+    /// Takes the name's next steps until nothing is left to do or something has to be waited for.
+    func reconcile(_ name: NameID) async throws(BucketError) {
+        for _ in 0..<Reconciler.stepsInARow {
+            guard let situation = try inTree(tree.situation(of: name)) else { return }
+            if try settleIfLive(situation) { continue }
+            let step = Step.next(situation)
+            if step == .close {
+                if try inTree(tree.close(name)) { return }
+                continue
+            }
+            if case .wait(let owner) = step { return try await wait(situation, for: owner) }
+            let keys = Set([situation.wanted, situation.held?.key, situation.twin?.key].compactMap { $0 })
+            let isDone = try await alone(with: keys) { () async throws(BucketError) in
+                // The look was before the keys were taken; look again.
+                guard let situation = try inTree(tree.situation(of: name)), Step.next(situation) == step
+                else { return }
+                try await take(step, situation)
+            }
+            if !isDone || step == .spread { return putOff(.name(name), milliseconds: Reconciler.waitMilliseconds) }
+        }
+        putOff(.name(name), milliseconds: 0)
+    }
+
+    private func take(_ step: Step, _ situation: Situation) async throws(BucketError) {
+        switch step {
+        case .close, .wait: break
+        case .verify(let attempt): try await verify(attempt, situation)
+        case .upload(let condition): try await upload(situation, condition)
+        case .copy(let source, let condition): try await copy(source, situation, condition)
+        case .spread: try await spread(situation)
+        }
+    }
+
+    /// A file that is being written: the tree gets its size and time from the cache file.
+    private func settleIfLive(_ situation: Situation) throws(BucketError) -> Bool {
+        let node = situation.node
+        guard node.isLive, node.isFile else { return false }
+        guard let file = try content(of: node) else { return false }
+        let modified = file.modified
+        try inTree(
+            tree.settle(node.id, sizeBytes: file.sizeBytes, modified: modified, changed: max(modified, node.changed)))
+        return true
+    }
+
+    /// The node's content file; nil if there is none and the object is in the bucket as it is.
+    func content(of node: Node) throws(BucketError) -> CachedFile? {
+        if let file = contents.existing(node.id.raw) { return file }
+        guard let origin = node.origin else { return nil }
+        return try inCache(contents.open(node.id.raw, originBytes: origin.sizeBytes))
+    }
+
+    /// Another name's object is in the way. It is on its list; a ring of names that wait for each other is broken by
+    /// moving this one's object to a key of our own.
+    private func wait(_ situation: Situation, for owner: NameID) async throws(BucketError) {
+        let name = situation.name.id
+        var next = owner
+        for _ in 0..<Reconciler.longestChain {
+            guard let other = try inTree(tree.situation(of: next)),
+                case .wait(let further) = Step.next(other)
+            else { break }
+            if further == name, name.raw < next.raw || next == owner, let held = situation.held {
+                _ = try await alone(with: [held.key]) { () async throws(BucketError) in
+                    try await stepAside(held, situation)
+                }
+                break
+            }
+            next = further
+        }
+        note(owner)
+        putOff(.name(name), milliseconds: Reconciler.waitMilliseconds)
+    }
+
+    /// Makes sure that a name somebody waits for gets its turn.
+    private func note(_ name: NameID) { putOff(.name(name), milliseconds: 0) }
+
+    // MARK: uploads
+
+    private func upload(_ situation: Situation, _ condition: Condition) async throws(BucketError) {
+        let node = situation.node
+        if node.isFile { return try await uploadFile(situation, condition) }
+        let body = node.isSymlink ? node.target?.bytes ?? [] : []
+        let attempt = try begin(situation, content: node.content)
+        try await carryOut(attempt, situation) { () async throws(StoreError) in
+            try await objects.write(
+                UploadPlan(bytes: body), to: situation.wanted,
+                metadata: AttributeMapping.metadata(of: node, tag: attempt.tag),
+                contentType: AttributeMapping.contentType(of: node), condition: condition)
+        }
+    }
+
+    private func uploadFile(_ situation: Situation, _ condition: Condition) async throws(BucketError) {
+        guard let file = try content(of: situation.node) else {
+            throw .versionGone("\(situation.name.name): its content is not in the cache")
+        }
+        let snapshot = try inCache(takeSnapshot(of: file, situation.name.id))
+        let result = await catching { () async throws(BucketError) in
+            try await send(snapshot, file, situation, condition)
+        }
+        let isSent = (try? result.get()) ?? false
+        try inCache(file.finishUpload(snapshot, succeeded: isSent))
+        _ = try result.get()
+    }
+
+    /// Returns whether the snapshot is in the bucket.
+    private func send(
+        _ snapshot: Snapshot, _ file: CachedFile, _ situation: Situation, _ condition: Condition
+    ) async throws(BucketError) -> Bool {
+        // The version is read after the snapshot: a change in between only makes one upload too many.
+        guard let node = try inTree(tree.node(situation.node.id)) else { return false }
+        let capabilities = try await inStore(await objects.capabilities())
+        let base = node.origin.flatMap { origin -> UploadPlan.Base? in
+            capabilities.copiesRanges ? UploadPlan.Base(key: origin.key, etag: origin.etag) : nil
+        }
+        let (plan, missing) = snapshot.plan(
+            base: base, baseSizeBytes: node.origin?.sizeBytes ?? 0, granularity: capabilities.rangeGranularityBytes)
+        try await fetch(missing, into: file, node)
+        var described = node
+        described.sizeBytes = snapshot.sizeBytes
+        let metadata = described
+        let attempt = try begin(situation, content: node.content)
+        let isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
+            try await objects.write(
+                plan, to: situation.wanted, metadata: AttributeMapping.metadata(of: metadata, tag: attempt.tag),
+                contentType: AttributeMapping.contentType(of: metadata), condition: condition)
+        }
+        if isSent { state.withLock { $0.uploadedBytes += plan.newBytes } }
+        return isSent
+    }
+
+    /// A file that keeps changing under its uploads is sent from a private copy.
+    private func takeSnapshot(of file: CachedFile, _ name: NameID) throws(CacheError) -> Snapshot {
+        let interruptions = state.withLock { $0.failures[.name(name)]?.times ?? 0 }
+        return interruptions >= 2 ? try file.beginFrozenUpload() : try file.beginUpload()
+    }
+
+    private func fetch(_ ranges: [ByteRange], into file: CachedFile, _ node: Node) async throws(BucketError) {
+        guard !ranges.isEmpty else { return }
+        guard let origin = node.origin else { throw .versionGone("node \(node.id)") }
+        for range in ranges {
+            do throws(FetchError) {
+                try await fetcher.fetch(
+                    file, range,
+                    origin: Origin(key: origin.key, etag: origin.etag, sizeBytes: origin.sizeBytes))
+            } catch let error {
+                throw BucketError(error, origin)
+            }
+        }
+    }
+
+    // MARK: copies
+
+    private func copy(
+        _ source: HeldObject, _ situation: Situation, _ condition: Condition
+    ) async throws(BucketError) {
+        let node = situation.node
+        let attempt = try begin(situation, content: source.content)
+        do throws(BucketError) {
+            try await carryOut(attempt, situation) { () async throws(StoreError) in
+                try await objects.copy(
+                    source.key, etag: source.etag, to: situation.wanted,
+                    metadata: AttributeMapping.metadata(of: node, tag: attempt.tag),
+                    contentType: AttributeMapping.contentType(of: node), condition: condition)
+            }
+        } catch let error {
+            guard case .store(let cause) = error else { throw error }
+            switch cause.kind {
+            case .notFound, .conditionFailed: try await examine(source)
+            case .unsupported, .refused: try await uploadInstead(situation, condition)
+            default: throw error
+            }
+        }
+    }
+
+    /// The store can't copy: the content comes here and goes back.
+    private func uploadInstead(_ situation: Situation, _ condition: Condition) async throws(BucketError) {
+        guard situation.node.isFile else { return try await upload(situation, condition) }
+        if let file = try content(of: situation.node) {
+            try await fetch(file.missing(in: 0..<file.sizeBytes), into: file, situation.node)
+        }
+        try await uploadFile(situation, condition)
+    }
+
+    /// The object that a copy was to be made from is not what it was.
+    private func examine(_ source: HeldObject) async throws(BucketError) {
+        let since = try inTree(tree.sequence())
+        guard let owner = source.owner else { return }
+        switch await outcome(try await objects.head(source.key)) {
+        case .success(let info):
+            guard info.etag != source.etag else { return }
+            discovery.tell(try await discovery.learn(owner, info, since: since, now: time.now()))
+        case .failure(let error):
+            guard error.kind == .notFound else { throw .store(error) }
+            try await lost(source, owner, since)
+        }
+    }
+
+    /// A moving name's object vanished. If its content is all here it is sent again, else the name goes the same way.
+    private func lost(_ source: HeldObject, _ owner: NameID, _ since: Int64) async throws(BucketError) {
+        if let node = try inTree(tree.node(source.node)), node.isFile,
+            let file = contents.existing(node.id.raw), file.isWhole
+        {
+            log.warning("reconcile", "\(source.key) is gone from the bucket; sending its content again")
+            return try inTree(tree.release(source.key, etag: source.etag))
+        }
+        log.warning("reconcile", "\(source.key) was deleted in the bucket by somebody else")
+        discovery.tell(try inTree(tree.vanished(owner, etag: source.etag, since: since, now: time.now())))
+    }
+
+    /// Breaks a ring: this name's object goes to a key that nobody wants.
+    private func stepAside(_ held: HeldObject, _ situation: Situation) async throws(BucketError) {
+        let tag = tree.newTag()
+        let attempt = Attempt(
+            key: ObjectName.own + "moving/" + ByteString(tag), tag: tag, name: situation.name.id,
+            node: held.node, content: held.content, attributes: held.attributes)
+        try inTree(tree.begin(attempt))
+        let copied = await written(attempt) { () async throws(StoreError) in
+            try await objects.copy(
+                held.key, etag: held.etag, to: attempt.key,
+                metadata: AttributeMapping.metadata(of: situation.node, tag: tag), contentType: nil, condition: .absent)
+        }
+        switch copied {
+        case .success(let info): try inTree(tree.finish(attempt, info))
+        case .failure(let error):
+            if !error.mayHaveHappened { try inTree(tree.abandon(attempt)) }
+            throw .store(error)
+        }
+    }
+
+    // MARK: directories
+
+    /// The directory's children follow it, and what was never listed of it is.
+    private func spread(_ situation: Situation) async throws(BucketError) {
+        let directory = situation.node.id
+        if situation.node.prefix != nil { try await discovery.list(directory) }
+        var after = NameID(0)
+        while true {
+            let from = after
+            guard let last = try inTree(tree.spread(directory, after: from, limit: 1_000)) else { break }
+            after = last
+        }
+        _ = try inTree(tree.arrive(directory, now: time.now()))
+    }
+}
+
+extension BucketError {
+    /// What a failed fetch from `origin` means.
+    public init(_ error: FetchError, _ origin: ObjectSource) {
+        switch error {
+        case .cache(let cause): self = .cache(cause)
+        case .store(let cause):
+            let isGone = cause.kind == .notFound || cause.kind == .conditionFailed
+            self = isGone ? .versionGone(origin.key.description) : .store(cause)
+        }
+    }
+}

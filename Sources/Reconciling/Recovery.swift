@@ -1,0 +1,63 @@
+import BlockCache
+import Glibc
+import Primitives
+import Telemetry
+import Tree
+
+/// Brings tree and cache together after a start, whatever the last run ended by.
+public enum Recovery {
+    private static let batch = 1_000
+
+    /// - Parameter trustClean: the machine has not been switched off since the last run, so what the cache holds
+    ///   unsynced is really on the disk.
+    /// - Returns: how many files had changes that were not yet uploaded.
+    public static func run(
+        tree: Tree, cache: BlockCache, trustClean: Bool, log: Log
+    ) throws(BucketError) -> Int {
+        let scan = try inCache(cache.startScan(trustClean: trustClean))
+        var dirty = 0
+        var present = Set<UInt64>()
+        for found in scan.files {
+            guard let node = try inTree(tree.node(NodeID(found.id))), node.links > 0 else {
+                cache.remove(found.id)
+                continue
+            }
+            present.insert(found.id)
+            guard found.isDirty else { continue }
+            dirty += 1
+            try inTree(tree.touchContent(node.id))
+            let modified = node.isLive ? found.modified : node.modified
+            try inTree(
+                tree.settle(
+                    node.id, sizeBytes: found.sizeBytes, modified: modified, changed: max(modified, node.changed)))
+        }
+        for id in scan.lost {
+            log.error("recovery", "the page map of node \(id) can't be read; set aside in lost+found")
+        }
+        try settleLive(tree, present, log)
+        try forgetOrphans(tree, cache)
+        return dirty
+    }
+
+    /// Nodes that were being written and have no dirty content: nothing of the write had reached the disk.
+    private static func settleLive(_ tree: Tree, _ present: Set<UInt64>, _ log: Log) throws(BucketError) {
+        while true {
+            let live = try inTree(tree.liveNodes(limit: batch))
+            if live.isEmpty { return }
+            for id in live {
+                guard let node = try inTree(tree.node(id)) else { continue }
+                try inTree(
+                    tree.settle(
+                        id, sizeBytes: node.sizeBytes, modified: node.modified, changed: node.changed))
+            }
+        }
+    }
+
+    private static func forgetOrphans(_ tree: Tree, _ cache: BlockCache) throws(BucketError) {
+        while true {
+            let orphans = try inTree(tree.orphans(limit: batch))
+            if orphans.isEmpty { return }
+            for id in try inTree(tree.forgetOrphans(orphans)) { cache.remove(id.raw) }
+        }
+    }
+}

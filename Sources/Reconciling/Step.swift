@@ -1,0 +1,50 @@
+import ObjectStore
+import Primitives
+import Tree
+
+/// The next thing to do about one name: decided from what the tree says, without asking anybody.
+enum Step: Sendable, Equatable {
+    /// Nothing is left.
+    case close
+    /// A write was begun and its outcome is not known.
+    case verify(Attempt)
+    /// Another name's object is still where this one's has to go.
+    case wait(for: NameID)
+    /// Send the content to the wanted key.
+    case upload(Condition)
+    /// Let the store copy an object with this content to the wanted key.
+    case copy(HeldObject, Condition)
+    /// A directory's children have to follow it.
+    case spread
+
+    static func next(_ situation: Situation) -> Step {
+        if let attempt = situation.attempt { return .verify(attempt) }
+        if let owner = situation.occupant?.owner { return .wait(for: owner) }
+        let node = situation.node
+        let condition = situation.condition
+        if let held = situation.held, held.node == node.id, held.content == node.content {
+            let isInPlace = held.key == situation.wanted
+            if isInPlace, held.attributes == node.attributes {
+                return node.isDirectory && node.prefix != situation.wanted ? .spread : .close
+            }
+            return situation.isCheapToSend ? .upload(condition) : .copy(held, condition)
+        }
+        if let twin = situation.twin, !node.isLive { return .copy(twin, condition) }
+        return .upload(condition)
+    }
+}
+
+extension Situation {
+    /// What must hold at the wanted key when it is written.
+    var condition: Condition {
+        if let occupant { return .matches(occupant.etag) }
+        if let held, held.key == wanted { return .matches(held.etag) }
+        return .absent
+    }
+
+    /// Its content is in the tree itself, so sending it costs no more than a copy.
+    var isCheapToSend: Bool {
+        if node.isDirectory { return (held?.sizeBytes ?? 0) == 0 }
+        return !node.isFile
+    }
+}
