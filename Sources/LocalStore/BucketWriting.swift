@@ -70,11 +70,21 @@ extension Bucket {
         let file = try TemporaryFile(in: ownDirectory("tmp", request), request)
         try file.fill(plan, from: base?.descriptor, request)
         if let base { try checkUnedited(base, request) }
+        let keeper = try keeper(forWriting: true, request)
         if !stored.metadata.isEmpty || stored.contentType != nil {
-            try keeper(forWriting: true, request).write(stored, to: file.descriptor, request)
+            try keeper.write(stored, to: file.descriptor, request)
+        } else if case .sidecar = keeper {
+            // A crash may have left metadata for the inode's former user.
+            try keeper.remove(file.descriptor, request)
         }
-        try file.finish(at: time, request)
-        let status = try place(file, at: path, key, description.condition, request)
+        let status: stat
+        do throws(StoreError) {
+            try file.finish(at: time, request)
+            status = try place(file, at: path, key, description.condition, request)
+        } catch {
+            if !file.isPlaced, case .sidecar = keeper { try? keeper.remove(file.descriptor, request) }
+            throw error
+        }
         return LocalObject(key: key, descriptor: file.descriptor, status: status, stored: stored, isMarker: false).info
     }
 
