@@ -50,7 +50,8 @@ struct BucketExamination: Sendable {
             } else {
                 report(
                     Finding(
-                        .warn, subject, "the service loses metadata: modes, owners and times will not survive a remount"))
+                        .warn, subject, "the service loses metadata: modes, owners and times will not survive a remount"
+                    ))
             }
         } catch {
             report(Finding(.fail, subject, Backend.failure(error, configuration).message))

@@ -48,7 +48,8 @@ extension Doctor {
 
     private func otherUsers() -> Finding {
         let lines = (SmallFile.read("/etc/fuse.conf") ?? "").split(separator: "\n")
-        if lines.contains(where: { $0.split(separator: "#", omittingEmptySubsequences: false)[0] == "user_allow_other" }) {
+        if lines.contains(where: { $0.split(separator: "#", omittingEmptySubsequences: false)[0] == "user_allow_other" }
+        ) {
             return Finding(.ok, "allow_other", "/etc/fuse.conf allows it")
         }
         return Finding(
@@ -73,7 +74,8 @@ extension Doctor {
         } else if free < wanted {
             findings.append(
                 Finding(
-                    .warn, "cache", "\(directory.path): \(shown) free, little above the reserve of "
+                    .warn, "cache",
+                    "\(directory.path): \(shown) free, little above the reserve of "
                         + Quantity.describe(bytes: configuration.cache.reserveBytes),
                     remedy: "free some space, or lower --cache-reserve"))
         } else {

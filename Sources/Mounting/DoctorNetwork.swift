@@ -36,7 +36,9 @@ extension Doctor {
         // Behind a proxy the name need not be known here.
         if ["https_proxy", "http_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"].contains(where: {
             ProcessEnvironment.value($0) != nil
-        }) { return nil }
+        }) {
+            return nil
+        }
         return Finding(
             .fail, "name", "\(host): \(String(cString: gai_strerror(outcome)))",
             remedy: "check the endpoint and /etc/resolv.conf")
