@@ -89,11 +89,13 @@ def test_killed_during_an_upload(mounts, bucket):
 
 
 def test_open_file_of_a_killed_daemon(mount, bucket):
-    with open(mount.path / "a", "wb", buffering=0) as file:
-        file.write(b"x" * 5000)
-        mount.kill()
-        with pytest.raises(OSError):
-            file.write(b"y")
+    file = os.open(mount.path / "a", os.O_CREAT | os.O_WRONLY)
+    os.write(file, b"x" * 5000)
+    mount.kill()
+    with pytest.raises(OSError):
+        os.write(file, b"y")
+    with pytest.raises(OSError):
+        os.close(file)
     mount.mount()
     assert (mount.path / "a").read_bytes() == b"x" * 5000
     mount.flush()

@@ -15,9 +15,10 @@ from test_commands import CACHE, INCOMPLETE, assert_one_line
 
 @pytest.mark.on("ministack")
 def test_unplugged_server(mounts, bucket, proxy, proxied):
-    mount = mounts(proxied, "--request-timeout", "2s")
+    mount = mounts(proxied, "--request-timeout", "2s", "--refresh", "1h")
     (mount.path / "before").write_text("before")
     mount.flush()
+    assert os.listdir(mount.path) == ["before"]
     proxy.unplug()
     (mount.path / "during").write_text("during")
     (mount.path / "before").write_text("changed")
@@ -35,7 +36,8 @@ def test_unplugged_server(mounts, bucket, proxy, proxied):
 
 @pytest.mark.on("ministack")
 def test_forced_umount_carries_on_at_the_next_mount(mounts, bucket, proxy, proxied):
-    mount = mounts(proxied, "--request-timeout", "2s")
+    mount = mounts(proxied, "--request-timeout", "2s", "--refresh", "1h")
+    assert os.listdir(mount.path) == []
     proxy.unplug()
     (mount.path / "kept").write_text("kept")
     result = mount.umount("--timeout", "2", "--force", check=False, timeout=60)
@@ -64,14 +66,15 @@ def test_reads_of_an_unplugged_server_end(mounts, bucket, proxy, proxied):
 
 @pytest.mark.on("ministack")
 def test_more_dirty_than_allowed_waits(mounts, bucket, proxy, proxied):
-    mount = mounts(proxied, "--cache-maximum-dirty", "8MiB", "--request-timeout", "5s")
+    mount = mounts(proxied, "--cache-maximum-dirty", "16MiB", "--request-timeout", "5s", "--refresh", "1h")
+    assert os.listdir(mount.path) == []
     expected = []
     proxy.unplug()
     writer = threading.Thread(
-        target=lambda: expected.append(write_random(mount.path / "a", 24 << 20)), daemon=True)
+        target=lambda: expected.append(write_random(mount.path / "a", 48 << 20)), daemon=True)
     writer.start()
     time.sleep(3)
-    assert writer.is_alive(), "24 MiB went into a cache that may hold 8 MiB of changes"
+    assert writer.is_alive(), "48 MiB went into a cache that may hold 16 MiB of changes"
     proxy.plug()
     writer.join(timeout=90)
     assert not writer.is_alive()
@@ -83,7 +86,7 @@ def test_more_dirty_than_allowed_waits(mounts, bucket, proxy, proxied):
 def small_disk(place):
     disk = place / "disk"
     disk.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "pail-test", disk)
+    run("mount", "-t", "tmpfs", "-o", "size=256m,mode=755", "pail-test", disk)
     yield disk
     # The fixture `place` takes the mount away.
 
@@ -95,7 +98,7 @@ def test_cache_disk_that_fills_up(mounts, place, small_disk):
     mount.cache = small_disk / "cache"
     mount.mount()
     acknowledged = {}
-    for number in range(16):
+    for number in range(40):
         name, data = f"f{number}", random.Random(number).randbytes(10 << 20)
         try:
             (mount.path / name).write_bytes(data)

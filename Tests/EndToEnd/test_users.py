@@ -1,6 +1,7 @@
 """As an ordinary user, and from fstab."""
 import os
 import shutil
+import stat
 
 import pytest
 
@@ -10,8 +11,22 @@ from pail import PAIL, is_mounted, run, wait_until
 NOBODY = 65534
 
 
+@pytest.fixture
+def fuse_for_all(place):
+    """As udev makes it everywhere: a device that every user may open."""
+    if os.stat("/dev/fuse").st_mode & 0o666 == 0o666:
+        yield
+        return
+    device = place / "fuse"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(10, 229))
+    device.chmod(0o666)
+    run("mount", "--bind", device, "/dev/fuse")
+    yield
+    run("umount", "-l", "/dev/fuse")
+
+
 @pytest.mark.root
-def test_ordinary_user(mounts, place):
+def test_ordinary_user(mounts, place, fuse_for_all):
     program = place / "pail"
     shutil.copy(PAIL, program)
     program.chmod(0o755)
