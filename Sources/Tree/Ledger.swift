@@ -210,7 +210,7 @@ extension Change {
 
     /// A directory made here gets its place in the bucket, unless another directory's children still lie there.
     func adoptPrefix(_ node: inout Node, _ prefix: ByteString) throws(DatabaseError) {
-        guard try !connection.isOccupied(prefix: prefix) else { return }
+        guard try !connection.isOccupiedByOthers(prefix: prefix) else { return }
         node.prefix = prefix
         node.listed = nil
         try node.update(in: connection)
@@ -218,6 +218,16 @@ extension Change {
 }
 
 extension Connection {
+    /// Whether the children of a directory that belongs elsewhere lie at this prefix or below it.
+    func isOccupiedByOthers(prefix: ByteString) throws(DatabaseError) -> Bool {
+        let places = try all(
+            "SELECT id, prefix FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ?",
+            [.blob(prefix.bytes), .blob(prefix.afterAll.bytes)]
+        ) { (NodeID(UInt64($0.int(0))), ByteString(bytes: $0.blob(1))) }
+        for (directory, place) in places where try wantedPrefix(directory) != place { return true }
+        return false
+    }
+
     /// Whether a directory's children lie at this prefix or below it.
     func isOccupied(prefix: ByteString) throws(DatabaseError) -> Bool {
         try first(
