@@ -13,8 +13,9 @@ struct Bucket {
 
     let root: Descriptor
     let clock: VersionClock
+    private let avoidsAttributes: Bool
 
-    init(path: String, clock: VersionClock, _ request: Request) throws(StoreError) {
+    init(path: String, clock: VersionClock, avoidsAttributes: Bool, _ request: Request) throws(StoreError) {
         do throws(Errno) {
             root = Descriptor(try Errno.check { pail_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) })
         } catch {
@@ -24,6 +25,7 @@ struct Bucket {
             throw request.failure(error, "open the bucket's directory")
         }
         self.clock = clock
+        self.avoidsAttributes = avoidsAttributes
     }
 
     // MARK: Directories
@@ -107,7 +109,9 @@ struct Bucket {
 
     /// Where this file system keeps metadata; `forWriting` makes the directory for it if there is need.
     func keeper(forWriting: Bool = false, _ request: Request) throws(StoreError) -> MetadataKeeper {
-        if fgetxattr(root.number, MetadataKeeper.attributeName, nil, 0) >= 0 || errno != ENOTSUP { return .attribute }
+        if !avoidsAttributes, fgetxattr(root.number, MetadataKeeper.attributeName, nil, 0) >= 0 || errno != ENOTSUP {
+            return .attribute
+        }
         if forWriting { return .sidecar(try ownDirectory("meta", request)) }
         return .sidecar(try directory([ObjectPath.reserved, "meta"], request))
     }

@@ -66,7 +66,7 @@ extension Bucket {
         guard let directory = try directory([ObjectPath.reserved, "tmp"], request) else { return 0 }
         let limit = clock.next().adding(milliseconds: -ageMilliseconds)
         var removed = 0
-        for entry in try DirectoryNames.read(directory, limit: nil, request) {
+        for entry in try DirectoryNames.read(directory, limit: nil, request) ?? [] {
             try request.checkCancelled()
             var status = stat()
             let path = entry.name.cString

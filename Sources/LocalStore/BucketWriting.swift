@@ -70,12 +70,21 @@ extension Bucket {
         let file = try TemporaryFile(in: ownDirectory("tmp", request), request)
         try file.fill(plan, from: base?.descriptor, request)
         if let base { try checkUnedited(base, request) }
+        let keeper = try keeper(forWriting: true, request)
         if !stored.metadata.isEmpty || stored.contentType != nil {
-            try keeper(forWriting: true, request).write(stored, to: file.descriptor, request)
+            try keeper.write(stored, to: file.descriptor, request)
+        } else if case .sidecar = keeper {
+            // A crash may have left metadata for the inode's former user.
+            try keeper.remove(file.descriptor, request)
         }
-        try file.finish(at: time, request)
-        try place(file, at: path, key, description.condition, request)
-        let status = try LocalObject.status(file.descriptor, request)
+        let status: stat
+        do throws(StoreError) {
+            try file.finish(at: time, request)
+            status = try place(file, at: path, key, description.condition, request)
+        } catch {
+            if !file.isPlaced, case .sidecar = keeper { try? keeper.remove(file.descriptor, request) }
+            throw error
+        }
         return LocalObject(key: key, descriptor: file.descriptor, status: status, stored: stored, isMarker: false).info
     }
 
@@ -90,22 +99,22 @@ extension Bucket {
 
     private func place(
         _ file: TemporaryFile, at path: ObjectPath, _ key: ByteString, _ condition: Condition, _ request: Request
-    ) throws(StoreError) {
+    ) throws(StoreError) -> stat {
         for _ in 0..<Self.maximumAttempts {
             try request.checkCancelled()
             let placed = try placeOnce(file, at: path, key, condition, request)
-            if let parent = placed {
-                try request.check("fsync") { fsync(parent.number) }
-                return
+            if let placed {
+                try request.check("fsync") { fsync(placed.parent.number) }
+                return placed.status
             }
         }
         throw request.error(.unavailable, "the directory was removed again and again")
     }
 
-    /// Returns the parent's descriptor, or nil if it was removed meanwhile.
+    /// Returns the parent and the version as it is there, or nil if the parent was removed meanwhile.
     private func placeOnce(
         _ file: TemporaryFile, at path: ObjectPath, _ key: ByteString, _ condition: Condition, _ request: Request
-    ) throws(StoreError) -> Descriptor? {
+    ) throws(StoreError) -> (parent: Descriptor, status: stat)? {
         let lock = try lock(key, request)
         defer { withExtendedLifetime(lock) {} }
         let old = try object(key, request)
@@ -115,7 +124,7 @@ extension Bucket {
         switch try file.place(in: parent, as: path.name, exclusively: condition == .absent, request) {
         case .done:
             if let old, case .sidecar = try keeper(request) { try keeper(request).remove(old.descriptor, request) }
-            return parent
+            return (parent, try LocalObject.status(file.descriptor, request))
         case .parentIsGone: return nil
         case .taken: throw request.error(.conditionFailed)
         }

@@ -13,13 +13,16 @@ struct DirectoryEntry {
 }
 
 enum DirectoryNames {
-    /// The entries, in no order; with `limit`, only that many names of any kind. Other kinds are left out of a full list.
+    /// The entries, in no order; nil if the directory was removed since it was opened. With `limit`, only that many
+    /// names of any kind; a full list leaves other kinds out.
     static func read(
         _ directory: Descriptor, limit: Int?, _ request: Request
-    ) throws(StoreError) -> [DirectoryEntry] {
+    ) throws(StoreError) -> [DirectoryEntry]? {
         // Not `dup`: that shares the position with other readers of the directory.
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
-        let number = try request.check("open") { pail_openat(directory.number, ".", flags, 0) }
+        guard let number = try request.checkPresent("open", { pail_openat(directory.number, ".", flags, 0) }) else {
+            return nil
+        }
         guard let stream = fdopendir(number) else {
             let code = errno
             close(number)

@@ -43,7 +43,7 @@ struct Listing {
 
     private mutating func walk(_ directory: Descriptor, _ path: ByteString) throws(StoreError) {
         try request.checkCancelled()
-        let all = try DirectoryNames.read(directory, limit: nil, request)
+        guard let all = try DirectoryNames.read(directory, limit: nil, request) else { return }
         if !path.isEmpty, path.count >= prefix.count { try addMarker(directory, path, isEmpty: all.isEmpty) }
         for name in select(all, in: path) {
             if isFull { return }

@@ -81,7 +81,7 @@ extension Bucket {
     ) throws(StoreError) -> LocalObject? {
         guard let descriptor = try Self.open(name, in: parent, request) else { return nil }
         return try marker(descriptor, key, request) { () throws(StoreError) in
-            try DirectoryNames.read(descriptor, limit: 1, request).isEmpty
+            try DirectoryNames.read(descriptor, limit: 1, request)?.isEmpty ?? false
         }
     }
 
@@ -92,6 +92,8 @@ extension Bucket {
         let stored = try keeper(request).read(descriptor, request)
         if stored == nil, try !isEmpty() { return nil }
         let status = try LocalObject.status(descriptor, request)
+        // Without a name any more: it was removed since it was opened.
+        if status.st_nlink == 0 { return nil }
         return LocalObject(key: key, descriptor: descriptor, status: status, stored: stored, isMarker: true)
     }
 

@@ -18,11 +18,18 @@ public final class LocalStore: ObjectStore {
 
     public let name: String
     private let path: String
+    private let avoidsAttributes: Bool
     private let clock: VersionClock
     private let pool = WorkerPool(threads: maximumThreads)
 
     /// The directory need not exist yet; until it does, every call fails with `noBucket`.
-    public init(path: String, time: any TimeSource = SystemTime()) {
+    public convenience init(path: String, time: any TimeSource = SystemTime()) {
+        self.init(path: path, avoidsAttributes: false, time: time)
+    }
+
+    /// With `avoidsAttributes` as on a file system that has no extended attributes.
+    init(path: String, avoidsAttributes: Bool, time: any TimeSource = SystemTime()) {
+        self.avoidsAttributes = avoidsAttributes
         self.path = path
         name = "file://\(path)"
         clock = VersionClock(time)
@@ -136,10 +143,11 @@ public final class LocalStore: ObjectStore {
     ) async throws(StoreError) -> Answer {
         let request = Request(operation, key)
         let result = await withTaskCancellationHandler {
-            await pool.run { [path, clock] () -> Result<Answer, StoreError> in
+            await pool.run { [path, clock, avoidsAttributes] () -> Result<Answer, StoreError> in
                 do throws(StoreError) {
                     try request.checkCancelled()
-                    return .success(try body(try Bucket(path: path, clock: clock, request), request))
+                    let bucket = try Bucket(path: path, clock: clock, avoidsAttributes: avoidsAttributes, request)
+                    return .success(try body(bucket, request))
                 } catch {
                     return .failure(error)
                 }

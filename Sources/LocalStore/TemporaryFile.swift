@@ -11,7 +11,7 @@ final class TemporaryFile {
     let directory: Descriptor
     let name: String
     let descriptor: Descriptor
-    private var isPlaced = false
+    private(set) var isPlaced = false
 
     init(in directory: Descriptor, _ request: Request) throws(StoreError) {
         self.directory = directory

@@ -1,9 +1,10 @@
 import Foundation
-import LocalStore
 import ObjectStore
 import Primitives
 import StoreConformance
 import Testing
+
+@testable import LocalStore
 
 @Suite("LocalStore") final class LocalStoreTests {
     let path = NSTemporaryDirectory() + "/pail-local-\(UUID().uuidString)"
@@ -22,5 +23,13 @@ import Testing
         #expect(rest == [".pail-store"] || rest == [], "left behind: \(rest)")
         let temporary = try? FileManager.default.contentsOfDirectory(atPath: path + "/.pail-store/tmp")
         #expect(temporary ?? [] == [])
+    }
+
+    @Test(arguments: ConformanceSuite.cases) func conformsWithoutExtendedAttributes(
+        _ rule: ConformanceCase
+    ) async throws {
+        try await ConformanceSuite(store: LocalStore(path: path, avoidsAttributes: true)).run(rule)
+        let sidecars = try? FileManager.default.contentsOfDirectory(atPath: path + "/.pail-store/meta")
+        #expect(sidecars ?? [] == [], "metadata outlives its objects")
     }
 }

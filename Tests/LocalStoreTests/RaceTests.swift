@@ -58,6 +58,8 @@ import Testing
                         let marked = try await store.head(marker).metadata
                         if marked != ["r": "\(round)"] { throw StoreError(.corrupt, "head", key: marker) }
                         _ = try await store.head(file)
+                        let page = try await store.list(prefix: "a/b/", delimited: false, from: nil, limit: 1000)
+                        if !page.objects.map(\.key).contains(marker) { throw StoreError(.corrupt, "list") }
                         try await store.delete(marker, condition: .none)
                         try await store.delete(file, condition: .none)
                     }
