@@ -191,7 +191,9 @@ import Tree
         #expect(seen.mode & 0o7777 == 0o600)
         #expect(seen.modified == Timestamp(seconds: 1_000, nanoseconds: 123_456_789))
         let there = try await other.node("f")
-        #expect(try await other.run { fs throws(Failure) in try fs.getExtendedAttribute(there, "user.k") } == Array("v".utf8))
+        #expect(
+            try await other.run { fs throws(Failure) in try fs.getExtendedAttribute(there, "user.k") }
+                == Array("v".utf8))
         let linkNode = try await other.node("l")
         #expect(try await other.run { fs throws(Failure) in try fs.readLink(linkNode) } == "f")
     }

@@ -40,11 +40,11 @@ final class Rig: @unchecked Sendable {
 
     private func assemble(trustClean: Bool, afterCrash: Bool) throws {
         let time = SystemTime()
-        let log = ProcessInfo.processInfo.environment["PAIL_LOG"] == nil ? Log.silent : Log(level: .debug, sink: .standardError)
+        let log =
+            ProcessInfo.processInfo.environment["PAIL_LOG"] == nil
+            ? Log.silent : Log(level: .debug, sink: .standardError)
         let store = Retrying(faulty, policy: RetryPolicy(attempts: 2, baseMilliseconds: 1, ceilingMilliseconds: 2))
-        tree = try Tree(
-            path: directory + "/tree.db", defaults: .init(user: 1_000, group: 1_000), newCacheID: UUID().uuidString,
-            now: time.now())
+        tree = try openTree()
         var cacheSettings = BlockCache.Settings(directory: directory)
         cacheSettings.reserveBytes = 0
         cache = try BlockCache(settings: cacheSettings)
@@ -69,27 +69,46 @@ final class Rig: @unchecked Sendable {
         reconciler.start(afterCrash: afterCrash)
     }
 
+    /// Opens the tree. The last life's database may still be closing.
+    private func openTree() throws -> Tree {
+        var tries = 0
+        while true {
+            do {
+                return try Tree(
+                    path: directory + "/tree.db", defaults: .init(user: 1_000, group: 1_000),
+                    newCacheID: UUID().uuidString, now: SystemTime().now())
+            } catch {
+                tries += 1
+                if tries == 500 { throw error }
+                usleep(10_000)
+            }
+        }
+    }
+
     /// Ends this life as kill -9 would: requests that are under way may or may not be carried out.
     func kill(powerLoss: Bool = false) async throws {
         faulty.unplug()
-        await reconciler.stop()
-        drop()
+        try await drop()
         faulty.plug()
         try assemble(trustClean: !powerLoss, afterCrash: true)
     }
 
     /// Ends this life in order.
     func restart() async throws {
-        await reconciler.stop()
-        drop()
+        try await drop()
         try assemble(trustClean: true, afterCrash: false)
     }
 
-    private func drop() {
+    private func drop() async throws {
+        await reconciler.stop()
+        weak let old = tree
         fs = nil
         reconciler = nil
         cache = nil
         tree = nil
+        // Tasks in the background may hold it a little longer.
+        for _ in 0..<10_000 where old != nil { try await Task.sleep(nanoseconds: 1_000_000) }
+        guard old == nil else { throw Overdue() }
     }
 
     /// Runs an operation until it needs nothing any more.
