@@ -162,7 +162,10 @@ public final class Daemon: Sendable {
         }
         Signals.watch { [continuation] in continuation.yield(.signal($0)) }
         control.withLock { $0 = server }
-        Task { await stack.backend.learnCapabilities(configuration, directory) }
+        Task {
+            await stack.backend.learnCapabilities(configuration, directory)
+            await stack.backend.removeLeftovers(configuration, log: log)
+        }
         // So that no other file system is kept busy.
         chdir("/")
         log.info("mount", "mounted \(configuration.bucket?.description ?? "") on \(mountPoint.path)")
