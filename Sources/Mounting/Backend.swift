@@ -79,6 +79,13 @@ struct Backend: Sendable {
 
     /// Asks the bucket for one key: wrong credentials, a missing bucket and an unreachable service show here.
     func check(_ configuration: MountConfiguration) async throws(MountFailure) {
+        if case .s3? = configuration.bucket {
+            do {
+                _ = try await Self.credentials(configuration).current()
+            } catch {
+                throw MountFailure(.bucket, error.description)
+            }
+        }
         let policy = RetryPolicy(attempts: 3, baseMilliseconds: 200, ceilingMilliseconds: 1_000)
         var generator = SystemRandomNumberGenerator()
         var attempt = 0

@@ -172,7 +172,8 @@ public final class Daemon: Sendable {
         do {
             try session.mount(at: mountPoint.path)
         } catch {
-            let remedy = geteuid() == 0 ? "" : "; pail doctor says what is missing"
+            let others = configuration.allowOther ? ": /etc/fuse.conf must have the line user_allow_other" : ""
+            let remedy = geteuid() == 0 ? "" : others.isEmpty ? ": pail doctor says what is missing" : others
             throw MountFailure(.mountPoint, "\(error)\(remedy)")
         }
     }
