@@ -36,8 +36,6 @@ struct ServerTests {
         case "rclone":
             #expect(!found.contains(.putsIfAbsent) && !found.contains(.putsIfMatch))
             #expect(!found.contains(.deletesIfMatch) && !found.contains(.verifiesChecksums))
-        case "ceph":
-            #expect(found.contains(.putsIfAbsent) && found.contains(.keepsDirectoryMarkers))
         default: break
         }
         let left = try await server.sharedStore().list(
