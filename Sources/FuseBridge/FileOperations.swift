@@ -12,9 +12,11 @@ extension Bridge {
             let (flags, caller) = (file!.pointee.flags, Caller(request!))
             let kills = Worker.current?.message?.openKillsPrivileges ?? false
             Bridge.serve(request) { fs throws(Failure) in
-                // Before opening: what needs the bucket is run again, and an open file would be left behind.
+                // It comes with O_TRUNC only. Before opening: what needs the bucket is run again, and an open file
+                // would be left behind.
                 if kills {
                     var change = AttributeChange()
+                    change.sizeBytes = 0
                     change.killPrivileges = true
                     _ = try fs.setAttributes(NodeID(node), change, handle: nil, caller)
                 }

@@ -14,6 +14,8 @@ struct Handshake {
 
     /// The file system clears set-id bits, and the kernel needn't ask for `security.capability` before each write.
     private static let handleKillPrivilegesV2: UInt32 = 1 << 28
+    /// Lookups and listings of one directory run side by side. Without it one that needs the bucket holds up the others.
+    private static let parallelDirectoryOperations: UInt32 = 1 << 18
 
     /// What libfuse can ask for by itself.
     static func negotiate(_ connection: inout fuse_conn_info, _ log: Log) {
@@ -78,7 +80,7 @@ struct Handshake {
         let start = MemoryLayout<pail_out_header>.size
         guard answer.count == start + MemoryLayout<pail_init_out>.size else { throw Errno(EPROTO) }
         var agreed = answer.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: start, as: pail_init_out.self) }
-        agreed.flags |= offered.flags & Self.handleKillPrivilegesV2
+        agreed.flags |= offered.flags & (Self.handleKillPrivilegesV2 | Self.parallelDirectoryOperations)
         answer.withUnsafeMutableBytes { $0.storeBytes(of: agreed, toByteOffset: start, as: pail_init_out.self) }
         log.debug(
             "fuse",
