@@ -67,6 +67,19 @@ struct Backend: Sendable {
         try? SmallFile.write(found.text, to: cache.capabilities)
     }
 
+    /// What unfinished uploads of this or another client have left is removed when it is older than this.
+    private static let leftoverMilliseconds: Int64 = 7 * 86_400_000
+
+    func removeLeftovers(_ configuration: MountConfiguration, log: Log) async {
+        guard !configuration.readOnly else { return }
+        do {
+            let count = try await store.removeLeftovers(olderThanMilliseconds: Self.leftoverMilliseconds)
+            if count > 0 { log.info("mount", "removed \(count) unfinished uploads older than a week") }
+        } catch {
+            log.debug("mount", "unfinished uploads can't be looked for: \(error)")
+        }
+    }
+
     /// The longest key that fits below the mount's prefix, without asking the service.
     func maximumKeyBytes(_ configuration: MountConfiguration) async -> Int {
         if case .s3(_, let prefix)? = configuration.bucket {
@@ -79,6 +92,13 @@ struct Backend: Sendable {
 
     /// Asks the bucket for one key: wrong credentials, a missing bucket and an unreachable service show here.
     func check(_ configuration: MountConfiguration) async throws(MountFailure) {
+        if case .s3? = configuration.bucket {
+            do {
+                _ = try await Self.credentials(configuration).current()
+            } catch {
+                throw MountFailure(.bucket, error.description)
+            }
+        }
         let policy = RetryPolicy(attempts: 3, baseMilliseconds: 200, ceilingMilliseconds: 1_000)
         var generator = SystemRandomNumberGenerator()
         var attempt = 0
@@ -147,8 +167,9 @@ struct Backend: Sendable {
         let place = endpoint(configuration).map { " at \($0)" } ?? ""
         switch error.kind {
         case .unauthenticated:
-            return MountFailure(
-                .bucket, "\(name): the credentials are not accepted\(place)\(said): check the key and the clock")
+            // The store may know better what to look at.
+            let advice = said.contains("check") ? "" : ": check the key and the clock"
+            return MountFailure(.bucket, "\(name): the credentials are not accepted\(place)\(said)\(advice)")
         case .accessDenied:
             return MountFailure(.bucket, "\(name): no permission to \(error.operation)\(said): ask the bucket's owner")
         case .noBucket, .notFound:

@@ -162,7 +162,10 @@ public final class Daemon: Sendable {
         }
         Signals.watch { [continuation] in continuation.yield(.signal($0)) }
         control.withLock { $0 = server }
-        Task { await stack.backend.learnCapabilities(configuration, directory) }
+        Task {
+            await stack.backend.learnCapabilities(configuration, directory)
+            await stack.backend.removeLeftovers(configuration, log: log)
+        }
         // So that no other file system is kept busy.
         chdir("/")
         log.info("mount", "mounted \(configuration.bucket?.description ?? "") on \(mountPoint.path)")
@@ -172,7 +175,8 @@ public final class Daemon: Sendable {
         do {
             try session.mount(at: mountPoint.path)
         } catch {
-            let remedy = geteuid() == 0 ? "" : "; pail doctor says what is missing"
+            let others = configuration.allowOther ? ": /etc/fuse.conf must have the line user_allow_other" : ""
+            let remedy = geteuid() == 0 ? "" : others.isEmpty ? ": pail doctor says what is missing" : others
             throw MountFailure(.mountPoint, "\(error)\(remedy)")
         }
     }

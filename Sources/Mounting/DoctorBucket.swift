@@ -78,6 +78,9 @@ struct BucketExamination: Sendable {
         } catch {
             return report(Finding(.warn, "abilities", "can't be found out: \(error)"))
         }
+        // Directories of a local bucket are directories.
+        var isLocal = false
+        if case .local? = configuration.bucket { isLocal = true }
         let abilities: [(Bool, String, String)] = [
             (
                 found.writesIfAbsent && found.writesIfMatch, "conditional writes",
@@ -86,7 +89,7 @@ struct BucketExamination: Sendable {
             (found.copiesRanges, "copies of parts", "a small change in a large object uploads all of it"),
             (found.verifiesChecksums, "checksums", "damage on the way up shows only when the object is read back"),
             (
-                found.keepsDirectoryMarkers, "directory markers",
+                found.keepsDirectoryMarkers || isLocal, "directory markers",
                 "empty directories and the modes of directories may be lost"
             ),
         ]

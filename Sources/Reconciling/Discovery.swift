@@ -156,7 +156,7 @@ public final class Discovery: Sendable {
         let page = ListPage(objects: info.map { [$0] } ?? [], prefixes: hasMore ? [key + "/"] : [])
         var events = try inTree(tree.merge(page, into: directory.id, prefix: prefix, since: since, now: asked))
         if let found = try inTree(tree.find(directory.id, name)) {
-            events += try await settle(found, info, since: since, now: asked)
+            events += try await settle(found, key, info, since: since, now: asked)
         }
         tell(events)
         let answered = time.now()
@@ -168,14 +168,12 @@ public final class Discovery: Sendable {
 
     /// What the HEAD of a single name says about the name the tree has.
     private func settle(
-        _ found: Found, _ info: ObjectInfo?, since: Int64, now: Timestamp
+        _ found: Found, _ key: ByteString, _ info: ObjectInfo?, since: Int64, now: Timestamp
     ) async throws(BucketError) -> [TreeEvent] {
         guard !found.node.isDirectory else { return [] }
         if let info { return try await learn(found.name.id, info, since: since, now: now) }
-        guard let held = try inTree(tree.held(by: found.name.id)),
-            let wanted = try inTree(tree.wantedKey(of: found.name.id)),
-            held.key == wanted
-        else { return [] }
+        // A name whose object is on its way may have it elsewhere than where was asked.
+        guard let held = try inTree(tree.held(by: found.name.id)), held.key == key else { return [] }
         return try inTree(tree.vanished(found.name.id, etag: held.etag, since: since, now: now))
     }
 

@@ -51,6 +51,7 @@ struct CapabilityProbe: Sendable {
             group.addTask { await answer { () async throws(StoreError) in try await verifiesChecksums() } }
             group.addTask { await answer { () async throws(StoreError) in try await copiesRanges() } }
             group.addTask { await answer { () async throws(StoreError) in try await completes() } }
+            group.addTask { await answer { () async throws(StoreError) in try await completesWithETag() } }
             group.addTask { await answer { () async throws(StoreError) in try await copies() } }
             group.addTask { await answer { () async throws(StoreError) in try await deletesIfMatch() } }
             group.addTask { await answer { () async throws(StoreError) in try await keepsDirectoryMarkers() } }
@@ -132,12 +133,21 @@ struct CapabilityProbe: Sendable {
     }
 
     private func isCompletionRefused(_ conditions: S3Request.Headers) async throws(StoreError) -> Bool {
-        let plan = UploadPlan(bytes: Self.content)
-        let parts = PartPlan(plan.segments, canCopy: false, partBytes: 5 << 20, copyPartBytes: 5 << 20)
-        let upload = MultipartUpload(store, plan, parts, object("complete"), crc: false)
+        let upload = upload("complete")
         return try await isRefused { () async throws(StoreError) in
             _ = try await upload.run(headers: [], conditions: conditions)
         }
+    }
+
+    private func completesWithETag() async throws(StoreError) -> Abilities {
+        let etag = try await upload("tag").run(headers: [], conditions: []).etag
+        return try await store.head(base + "tag").etag == etag ? [.completesWithETag] : []
+    }
+
+    private func upload(_ name: ByteString) -> MultipartUpload {
+        let plan = UploadPlan(bytes: Self.content)
+        let parts = PartPlan(plan.segments, canCopy: false, partBytes: 5 << 20, copyPartBytes: 5 << 20)
+        return MultipartUpload(store, plan, parts, object(name), crc: false)
     }
 
     private func copies() async throws(StoreError) -> Abilities {
@@ -228,7 +238,8 @@ struct CapabilityProbe: Sendable {
     /// The longest keys first: on some servers `d/` and `d` are one thing.
     private func cleanUp() async {
         let names: [ByteString] = [
-            "d/x", "d/", "d", "absent", "match", "checksum", "source", "range", "complete", "copy-from", "copy-to",
+            "d/x", "d/", "d", "absent", "match", "checksum", "source", "range", "complete", "tag", "copy-from",
+            "copy-to",
             "delete", "a",
         ]
         for name in names {

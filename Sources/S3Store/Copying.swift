@@ -34,7 +34,9 @@ extension S3Store {
             let parts = PartPlan(
                 plan.segments, canCopy: abilities.contains(.copiesRanges), partBytes: settings.partBytes,
                 copyPartBytes: settings.copyPartBytes)
-            let upload = MultipartUpload(self, plan, parts, object, crc: abilities.contains(.verifiesChecksums))
+            let upload = MultipartUpload(
+                self, plan, parts, object, crc: abilities.contains(.verifiesChecksums),
+                trustsETag: abilities.contains(.completesWithETag))
             return try await upload.run(headers: try object.headers(), conditions: conditions)
         } catch {
             // With a condition on a version, AWS says 404 when there is none.

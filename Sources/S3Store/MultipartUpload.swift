@@ -15,13 +15,18 @@ struct MultipartUpload: Sendable {
     private let parts: PartPlan
     private let object: NewObject
     private let crc: Bool
+    private let trustsETag: Bool
 
-    init(_ store: S3Store, _ plan: UploadPlan, _ parts: PartPlan, _ object: NewObject, crc: Bool) {
+    /// - Parameter trustsETag: whether the answer's ETag is the object's; it is asked for otherwise.
+    init(
+        _ store: S3Store, _ plan: UploadPlan, _ parts: PartPlan, _ object: NewObject, crc: Bool, trustsETag: Bool = true
+    ) {
         self.store = store
         self.plan = plan
         self.parts = parts
         self.object = object
         self.crc = crc
+        self.trustsETag = trustsETag
     }
 
     /// - Parameters:
@@ -32,7 +37,7 @@ struct MultipartUpload: Sendable {
         do {
             let done = try await sendParts(identifier)
             let etag = try await complete(identifier, done, conditions)
-            return try await object.info(sizeBytes: plan.sizeBytes, etag: etag, store: store)
+            return try await object.info(sizeBytes: plan.sizeBytes, etag: trustsETag ? etag : nil, store: store)
         } catch {
             await abort(identifier)
             throw error

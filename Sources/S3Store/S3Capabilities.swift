@@ -6,6 +6,8 @@ public struct S3Capabilities: Sendable, Equatable {
         /// `If-None-Match: *` and `If-Match` are enforced, per kind of request.
         case putsIfAbsent, putsIfMatch, completesIfAbsent, completesIfMatch, copiesIfAbsent, copiesIfMatch
         case deletesIfMatch
+        /// CompleteMultipartUpload tells the ETag that the object then has.
+        case completesWithETag
         /// UploadPartCopy gives the bytes asked for.
         case copiesRanges
         /// A wrong `x-amz-checksum-crc32c` is refused.

@@ -178,7 +178,8 @@ final class S3Client: Sendable {
             state.withLock { $0.address = corrected }
             return true
         }
-        let maySkew = refusal.code == "RequestTimeTooSkewed" || (refusal.status == 403 && refusal.code == nil)
+        let maySkew =
+            refusal.code == "RequestTimeTooSkewed" || ([400, 403].contains(refusal.status) && refusal.code == nil)
         if maySkew, let server = response.header("date").flatMap({ HTTPDate.parse($0) }),
             abs(server.milliseconds(since: time)) > Self.toleratedSkewMilliseconds
         {

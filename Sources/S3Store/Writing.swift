@@ -23,7 +23,9 @@ extension S3Store {
                 bytes(plan, 0..<plan.sizeBytes), object, headers: headers + conditions,
                 crc: abilities.contains(.verifiesChecksums))
         }
-        let upload = MultipartUpload(self, plan, parts, object, crc: abilities.contains(.verifiesChecksums))
+        let upload = MultipartUpload(
+            self, plan, parts, object, crc: abilities.contains(.verifiesChecksums),
+            trustsETag: abilities.contains(.completesWithETag))
         return try await upload.run(headers: headers, conditions: conditions)
     }
 
@@ -149,9 +151,12 @@ struct NewObject: Sendable {
     /// The description of the version just written; asks for the tag if the answer had none.
     func info(sizeBytes: Int64, etag: ETag?, store: S3Store) async throws(StoreError) -> ObjectInfo {
         guard let etag else {
-            do { return try await store.head(key, operation, ifMatch: nil) } catch {
+            let head: ObjectInfo
+            do { head = try await store.head(key, operation, ifMatch: nil) } catch {
                 throw StoreError(.unavailable, operation, key: key, detail: "written, but \(error.detail)")
             }
+            if head.sizeBytes == sizeBytes { return head }
+            throw StoreError(.unavailable, operation, key: key, detail: "written, but another version is there")
         }
         return ObjectInfo(
             key: key, sizeBytes: sizeBytes, etag: etag, lastModified: .zero, metadata: metadata,

@@ -102,7 +102,7 @@ extension Tree {
             }
             node.prefix = nil
             try node.update(in: change.connection)
-            if try change.connection.isOccupied(prefix: wanted) { return false }
+            if try change.connection.isOccupiedByOthers(prefix: wanted) { return false }
             node.prefix = wanted
             node.listed = nil
             try node.update(in: change.connection)

@@ -130,13 +130,15 @@ extension Tree {
                 return
             }
             try change.disown(attempt.name, except: attempt.key)
+            try change.needsWork(attempt.name)
             if node.isFile {
+                // An older write of another name, recognised late, doesn't take the place of a newer one.
+                guard try change.connection.newestContent(of: node.id) <= attempt.content else { return }
                 node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
                 try node.update(in: change.connection)
             } else if node.isDirectory, node.prefix == nil {
                 try change.adoptPrefix(&node, attempt.key)
             }
-            try change.needsWork(attempt.name)
         }
     }
 
@@ -153,6 +155,26 @@ extension Tree {
                 try change.connection.attempt(at: wanted) == nil
             else { return false }
             try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
+            return true
+        }
+    }
+
+    /// Before a leftover is deleted: a node that takes its missing pages from it takes them from another of its names'
+    /// objects from now on. Returns false if there is none yet, so that the leftover has to stay.
+    public func leave(_ leftover: HeldObject) throws(TreeError) -> Bool {
+        try change { change in
+            guard var node = try change.connection.node(leftover.node), node.links > 0,
+                node.origin?.key == leftover.key, node.origin?.etag == leftover.etag
+            else { return true }
+            guard
+                let other = try change.connection.first(
+                    """
+                    SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects
+                    WHERE node = ? AND content = ? AND owner IS NOT NULL
+                    """, [.int(Int64(node.id.raw)), .int(leftover.content)], { HeldObject(row: $0) })
+            else { return false }
+            node.origin = ObjectSource(key: other.key, etag: other.etag, sizeBytes: other.sizeBytes)
+            try node.update(in: change.connection)
             return true
         }
     }
@@ -210,7 +232,7 @@ extension Change {
 
     /// A directory made here gets its place in the bucket, unless another directory's children still lie there.
     func adoptPrefix(_ node: inout Node, _ prefix: ByteString) throws(DatabaseError) {
-        guard try !connection.isOccupied(prefix: prefix) else { return }
+        guard try !connection.isOccupiedByOthers(prefix: prefix) else { return }
         node.prefix = prefix
         node.listed = nil
         try node.update(in: connection)
@@ -218,6 +240,23 @@ extension Change {
 }
 
 extension Connection {
+    /// The newest of the node's contents that the bucket has; -1 if it has none.
+    fileprivate func newestContent(of node: NodeID) throws(DatabaseError) -> Int64 {
+        try first(
+            "SELECT MAX(content) FROM objects WHERE node = ? AND owner IS NOT NULL", [.int(Int64(node.raw))]
+        ) { $0.isNull(0) ? -1 : $0.int(0) } ?? -1
+    }
+
+    /// Whether the children of a directory that belongs elsewhere lie at this prefix or below it.
+    func isOccupiedByOthers(prefix: ByteString) throws(DatabaseError) -> Bool {
+        let places = try all(
+            "SELECT id, prefix FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ?",
+            [.blob(prefix.bytes), .blob(prefix.afterAll.bytes)]
+        ) { (NodeID(UInt64($0.int(0))), ByteString(bytes: $0.blob(1))) }
+        for (directory, place) in places where try wantedPrefix(directory) != place { return true }
+        return false
+    }
+
     /// Whether a directory's children lie at this prefix or below it.
     func isOccupied(prefix: ByteString) throws(DatabaseError) -> Bool {
         try first(

@@ -17,6 +17,7 @@ enum FlushCommand {
         guard let entry = registry.entry(containing: resolved) ?? registry.entry(containing: path) else {
             throw MountFailure(.mountPoint, "\(path) is in no mount of pail's; pail status lists them")
         }
+        guard MountPoint.exists(path) else { throw MountFailure(.failed, "\(path) does not exist") }
         let whole = resolved.hasPrefix(entry.mountPoint) ? resolved : path
         try flush(entry, path: String(whole.dropFirst(entry.mountPoint.count).drop { $0 == "/" }), limit)
         return .ok

@@ -14,6 +14,7 @@ enum MountCommand {
 
     /// Runs the daemon with the same arguments in the background and returns when the mount answers.
     static func startDaemon(_ configuration: MountConfiguration, _ arguments: [String]) throws(MountFailure) {
+        Signals.unblock()
         let cache = CacheDirectory(for: configuration)
         try cache.prepare()
         try Background.start(

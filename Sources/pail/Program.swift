@@ -39,6 +39,8 @@ enum Program {
 
     private static func run(_ name: Name, _ arguments: [String]) async -> ExitCode {
         do {
+            // The daemon is the one that ends in its own way.
+            if name != .mount { Signals.unblock() }
             switch name {
             case .mount: return try await MountCommand.run(arguments)
             case .umount: return try UmountCommand.run(arguments)

@@ -1,6 +1,7 @@
 import Glibc
 import Mounting
 
-// Before any thread exists, so that all of them leave these signals to the one that waits for them.
+// Before any other thread exists, so that all of them leave these signals to the one that waits for them. The main
+// thread must not become the one that serves the main queue: libdispatch lets signals through there.
 Signals.block()
-exit(await Program.run(CommandLine.arguments).rawValue)
+exit(MainThread.wait(for: { await Program.run(CommandLine.arguments).rawValue }))
