@@ -168,14 +168,17 @@ public final class BlockCache: Sendable {
     /// The last reference to a file went.
     func closed(_ file: CachedFile, _ state: FileState) {
         if state.isRemoved { return }
-        shard(of: file.id).withLock { shard in
+        let other = shard(of: file.id).withLock { shard -> CachedFile? in
+            guard let holder = shard.open[file.id] else { return nil }
             // A new object for the same file may be there already.
-            guard let holder = shard.open[file.id], holder.file == nil else { return }
+            if let other = holder.file { return other }
             shard.open[file.id] = nil
             shard.records[file.id] = Record(
                 allocatedBytes: state.countedBytes, dirtyBytes: state.countedDirtyBytes,
                 lastUseMilliseconds: state.lastUseMilliseconds)
+            return nil
         }
+        withExtendedLifetime(other) {}
     }
 
     public func usage() -> CacheUsage {

@@ -76,6 +76,9 @@ public final class CachedFile: Sendable {
     /// Grows before each change of the content through this object.
     public var generation: UInt64 { state.withLock { $0.generation } }
 
+    /// How many uploads were begun in this process: tells a writer whether its change is the first since.
+    public var uploadsBegun: UInt64 { state.withLock { $0.uploads } }
+
     /// A descriptor for reading and writing, for passthrough. Valid while this object is held. Who writes to it calls
     /// `markAllDirty` before, and pins the file. Only for whole files.
     public var backingDescriptor: Int32 { descriptor }

@@ -18,13 +18,15 @@ extension BlockCache {
     /// Most files, and bytes beyond what is asked for, that one call evicts.
     private static let filesAtOnce = 64
     private static let extraBytes: Int64 = 32 << 20
+    /// A file used so much later than when it was chosen is passed over and chosen again in its turn.
+    private static let staleMilliseconds: Int64 = 5000
 
     /// Whether `bytes` more can be held; evicts the least recently used clean contents if need be, in bounded steps.
     /// Nothing is reserved. `forWriting`: they will be dirty.
     public func makeRoom(bytes: Int64, forWriting: Bool) -> Room {
         let (held, dirty) = totals.withLock { ($0.bytes, $0.dirty) }
         if forWriting && dirty > 0 && dirty + bytes > settings.maximumDirtyBytes { return .wait }
-        let overLimit = held + bytes - settings.limitBytes
+        let overLimit = held + min(bytes, settings.limitBytes) - settings.limitBytes
         let overDisk = spaceLacking(bytes)
         let lacking = max(overLimit, overDisk)
         if lacking <= 0 { return .available }
@@ -58,11 +60,12 @@ extension BlockCache {
     /// Gives back about `bytes`, least recently used first; returns how many.
     func evict(bytes: Int64) -> Int64 {
         var freed: Int64 = 0
-        var refilled = false
-        for _ in 0..<Self.filesAtOnce where freed < bytes {
+        var refills = 0
+        for _ in 0..<Self.filesAtOnce {
+            if freed >= bytes { break }
             guard let candidate = evictor.withLock({ $0.candidates.popLast() }) else {
-                if refilled { break }
-                refilled = true
+                if refills == 2 { break }
+                refills += 1
                 let found = candidates()
                 evictor.withLock { $0.candidates = found }
                 continue
@@ -88,26 +91,38 @@ extension BlockCache {
     }
 
     private func evict(_ id: UInt64, chosenBy lastUse: Int64, limit: Int64) -> Int64 {
-        let path = path(of: id)
-        var alive: CachedFile?
-        let removed = shard(of: id).withLock { shard -> Int64 in
-            alive = shard.open[id]?.file
-            guard alive == nil, let record = shard.records[id], record.lastUseMilliseconds == lastUse else { return 0 }
-            var status = stat()
-            guard lstat(path, &status) == 0, status.st_mode & CachedFile.dirtyMode == 0 else { return 0 }
-            unlink(path)
-            unlink(path + ".map")
-            shard.records[id] = nil
-            count(bytes: -record.allocatedBytes, dirty: -record.dirtyBytes)
-            return record.allocatedBytes
+        var file: CachedFile?
+        let (removed, inUse) = shard(of: id).withLock { shard -> (Int64, Bool) in
+            guard let record = shard.records[id] else { return (0, true) }
+            file = shard.open[id]?.file
+            if let file {
+                let used = file.state.withLock { $0.lastUseMilliseconds }
+                shard.records[id]?.lastUseMilliseconds = used
+                return (0, used - lastUse > Self.staleMilliseconds)
+            }
+            if record.lastUseMilliseconds != lastUse { return (0, true) }
+            return (unlinkClean(id, record, in: &shard), false)
         }
         if removed > 0 { return removed }
-        guard let file = alive ?? existing(id) else { return 0 }
+        if inUse { return 0 }
+        guard let file = file ?? existing(id) else { return 0 }
         do {
             return try file.evict(limit: limit)
         } catch {
             log.warning("cache", "can't evict: \(error)")
             return 0
         }
+    }
+
+    /// Removes a file that nobody uses and that holds nothing new; returns the bytes that it held.
+    private func unlinkClean(_ id: UInt64, _ record: Record, in shard: inout Shard) -> Int64 {
+        let path = path(of: id)
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & CachedFile.dirtyMode == 0 else { return 0 }
+        unlink(path)
+        unlink(path + ".map")
+        shard.records[id] = nil
+        count(bytes: -record.allocatedBytes, dirty: -record.dirtyBytes)
+        return record.allocatedBytes
     }
 }

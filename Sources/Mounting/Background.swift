@@ -71,7 +71,8 @@ public enum Background {
         defer { unsetenv(ReadyPipe.variable) }
         var process = pid_t()
         let code = Command.withCStrings(["pail"] + arguments) {
-            posix_spawn(&process, "/proc/self/exe", &actions, &attributes, $0, environ)
+            // By its own path, so that ps shows its name.
+            posix_spawn(&process, MountPoint.resolved("/proc/self/exe"), &actions, &attributes, $0, environ)
         }
         errno = code
         return code == 0 ? process : nil

@@ -4,13 +4,15 @@ import Glibc
 import Primitives
 
 /// What belongs to one mount on the local disk: `tree.db`, `content/`, `control.sock`, `log`, `lock`, `identity`,
-/// `running`. Only its owner may look into it.
+/// `running`, `capabilities`.
+/// Only its owner may look into it.
 public struct CacheDirectory: Sendable {
     public let path: String
 
     public var database: String { path + "/tree.db" }
     public var content: String { path + "/content" }
     public var log: String { path + "/log" }
+    var capabilities: String { path + "/capabilities" }
     var control: String { path + "/control.sock" }
     var lockFile: String { path + "/lock" }
     var identityFile: String { path + "/identity" }

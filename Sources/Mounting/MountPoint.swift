@@ -64,6 +64,12 @@ public struct MountPoint: Sendable {
         return String(cString: real)
     }
 
+    /// Whether there is anything at the path, be it a broken link.
+    public static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+
     private func unusable(_ error: Errno) -> MountFailure {
         let advice = error.code == ENOENT ? ": create it with mkdir -p \(path)" : ""
         return MountFailure(.mountPoint, "mount point \(path): \(error)\(advice)")

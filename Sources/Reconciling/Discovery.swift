@@ -9,6 +9,9 @@ public final class Discovery: Sendable {
     public struct Settings: Sendable {
         /// How long what was learnt of a directory is believed.
         public var refreshMilliseconds: Int64 = 5_000
+        /// What was just learnt is believed at least this long, so that an operation that asked gets to its end.
+        static let leastMilliseconds: Int64 = 500
+        var believedMilliseconds: Int64 { max(refreshMilliseconds, Settings.leastMilliseconds) }
         /// HEAD requests at one time for a directory's attributes.
         public var attributesAtOnce = 32
         public init() {}
@@ -68,7 +71,7 @@ public final class Discovery: Sendable {
         let now = time.now()
         if isListingFresh(directory, now) { return true }
         let asked = memory.withLock { $0.asked[Asked(parent: directory.id, name: name)] }
-        return asked.map { now.milliseconds(since: $0) < settings.refreshMilliseconds } ?? false
+        return asked.map { now.milliseconds(since: $0) < settings.believedMilliseconds } ?? false
     }
 
     /// Whether the directory can be read without asking the bucket.
@@ -78,7 +81,7 @@ public final class Discovery: Sendable {
 
     private func isListingFresh(_ directory: Node, _ now: Timestamp) -> Bool {
         guard let listed = directory.listed else { return false }
-        return now.milliseconds(since: listed) < settings.refreshMilliseconds
+        return now.milliseconds(since: listed) < settings.believedMilliseconds
     }
 
     /// Makes what the tree says of a name as new as the bucket: by its directory's listing where that is cheap or was
@@ -131,7 +134,7 @@ public final class Discovery: Sendable {
             from = page.next
         } while from != nil
         tell(
-            try inTree(tree.finishListing(of: directory, prefix: prefix, seen: seen, since: since, now: asked)))
+            try inTree(tree.finishListing(of: directory, prefix: prefix, seen: seen, since: since, now: time.now())))
         let cost = time.monotonic().milliseconds(since: began)
         memory.withLock { memory in
             if memory.cost.count > Discovery.rememberedNames { memory.cost.removeAll() }
@@ -157,9 +160,10 @@ public final class Discovery: Sendable {
             events += try await settle(found, key, info, since: since, now: asked)
         }
         tell(events)
+        let answered = time.now()
         memory.withLock { memory in
             if memory.asked.count > Discovery.rememberedNames { memory.asked.removeAll() }
-            memory.asked[Asked(parent: directory.id, name: name)] = asked
+            memory.asked[Asked(parent: directory.id, name: name)] = answered
         }
     }
 
@@ -169,6 +173,7 @@ public final class Discovery: Sendable {
     ) async throws(BucketError) -> [TreeEvent] {
         guard !found.node.isDirectory else { return [] }
         if let info { return try await learn(found.name.id, info, since: since, now: now) }
+        // A name whose object is on its way may have it elsewhere than where was asked.
         guard let held = try inTree(tree.held(by: found.name.id)), held.key == key else { return [] }
         return try inTree(tree.vanished(found.name.id, etag: held.etag, since: since, now: now))
     }

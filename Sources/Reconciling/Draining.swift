@@ -47,7 +47,8 @@ extension Reconciler {
         }
     }
 
-    private func hurried(_ body: () async throws(BucketError) -> Void) async throws(BucketError) {
+    /// From now on nothing is put off, until as many calls of `relax`.
+    public func hurry() {
         let now = time.monotonic()
         state.withLock { state in
             state.hurries += 1
@@ -55,7 +56,13 @@ extension Reconciler {
             state.pausedUntil = nil
         }
         wakeUp()
-        defer { state.withLock { $0.hurries -= 1 } }
+    }
+
+    public func relax() { state.withLock { $0.hurries -= 1 } }
+
+    private func hurried(_ body: () async throws(BucketError) -> Void) async throws(BucketError) {
+        hurry()
+        defer { relax() }
         try await body()
     }
 

@@ -137,11 +137,12 @@ extension Reconciler {
         let isDone = try await alone(with: [key]) { () async throws(BucketError) in
             if try inTree(tree.attempt(at: key)) != nil { return try await verifyLeftover(key) }
             guard let held = try inTree(tree.held(at: key)), held.owner == nil else { return }
+            guard try inTree(tree.isExpendable(held)) else {
+                return putOff(.leftover(key), milliseconds: Reconciler.waitMilliseconds)
+            }
+            if isProtected(held.node) { return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 500) }
             // A name that wants the key will replace the object; deleting it first would leave a gap.
             if try inTree(tree.nameWanting(key)) != nil {
-                return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
-            }
-            if try isNeeded(held) {
                 return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
             }
             switch await outcome(try await objects.delete(key, condition: .matches(held.etag))) {
@@ -152,14 +153,6 @@ extension Reconciler {
             }
         }
         if !isDone { putOff(.leftover(key), milliseconds: Reconciler.waitMilliseconds) }
-    }
-
-    /// Whether a node still has its missing pages from there. One without names, that somebody has open, keeps its
-    /// object as long as nobody waits for the bucket.
-    private func isNeeded(_ leftover: HeldObject) throws(BucketError) -> Bool {
-        if try inTree(tree.isExpendable(leftover)) { return false }
-        let isLinked = try inTree(tree.node(leftover.node)?.links ?? 0) > 0
-        return isLinked || state.withLock { $0.hurries == 0 }
     }
 
     /// A write whose name is gone by now: if it was carried out it has to be taken back.

@@ -64,6 +64,7 @@ public final class Reconciler: Sendable {
     /// Something was done or became due.
     let progress = Signal()
     private let wake = Signal()
+    private let protector = Lock<Hook<NodeID, Bool>?>(nil)
     private let loop = Lock<Task<Void, Never>?>(nil)
     private let wakeups = Lock(0)
 
@@ -82,6 +83,11 @@ public final class Reconciler: Sendable {
         state.withLock { $0.generator = SeededGenerator(seed: seed) }
         tree.observe(Hook { [weak self] work in self?.note(work) })
     }
+
+    /// Asks `hook` before a node's object is deleted: while somebody still reads it from there it stays.
+    public func protect(_ hook: Hook<NodeID, Bool>) { protector.withLock { $0 = hook } }
+
+    func isProtected(_ node: NodeID) -> Bool { protector.withLock { $0 }?.call(node) ?? false }
 
     /// Begins to work. - Parameter afterCrash: the last run didn't end by `stop`.
     public func start(afterCrash: Bool) {

@@ -23,8 +23,11 @@ extension Reconciler {
                 continue
             }
             if case .wait(let owner) = step { return try await wait(situation, for: owner) }
+            // One name of a node at a time, so that the node's versions reach the bucket in order.
+            let node = ByteString("/node/\(situation.node.id.raw)")
             let keys = Set(
-                [situation.wanted, situation.attempt?.key, situation.held?.key, situation.twin?.key].compactMap { $0 })
+                [situation.wanted, situation.attempt?.key, situation.held?.key, situation.twin?.key, node]
+                    .compactMap { $0 })
             let isDone = try await alone(with: keys) { () async throws(BucketError) in
                 // The look was before the keys were taken; look again.
                 guard let situation = try inTree(tree.situation(of: name)), Step.next(situation) == step
@@ -263,7 +266,8 @@ extension Reconciler {
 }
 
 extension BucketError {
-    init(_ error: FetchError, _ origin: ObjectSource) {
+    /// What a failed fetch from `origin` means.
+    public init(_ error: FetchError, _ origin: ObjectSource) {
         switch error {
         case .cache(let cause): self = .cache(cause)
         case .store(let cause):

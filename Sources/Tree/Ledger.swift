@@ -144,6 +144,7 @@ extension Tree {
             }
             try change.disown(attempt.name, except: attempt.key)
             if node.isFile, try change.connection.isNewest(attempt) {
+                // An older write of another name, recognised late, doesn't take the place of a newer one.
                 node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
                 try node.update(in: change.connection)
             }
@@ -168,12 +169,12 @@ extension Tree {
         }
     }
 
-    /// Whether an object that nobody owns can be deleted. A node that has its missing pages from it gets them from
-    /// another name's object of the same content; without one the object is still needed.
+    /// Before a leftover is deleted: a node that takes its missing pages from it takes them from another of its names'
+    /// objects from now on. Returns false if there is none yet, so that the leftover has to stay.
     public func isExpendable(_ leftover: HeldObject) throws(TreeError) -> Bool {
         try change { change in
-            guard var node = try change.connection.node(leftover.node), let origin = node.origin,
-                origin.key == leftover.key, origin.etag == leftover.etag
+            guard var node = try change.connection.node(leftover.node), node.links > 0,
+                node.origin?.key == leftover.key, node.origin?.etag == leftover.etag
             else { return true }
             let other = try change.connection.first(
                 """

@@ -89,7 +89,7 @@ struct FailureTests {
                 Issue.record("\(stalled.error)")
                 return
             }
-            #expect((900..<6000).contains(stalled.milliseconds))
+            #expect((900..<20_000).contains(stalled.milliseconds))
 
             request.timeouts = HTTPTimeouts(totalMilliseconds: 200)
             let late = try #require(await failure(transport, request))
@@ -97,7 +97,7 @@ struct FailureTests {
                 Issue.record("\(late.error)")
                 return
             }
-            #expect((190..<2000).contains(late.milliseconds))
+            #expect((190..<20_000).contains(late.milliseconds))
         }
     }
 
@@ -155,7 +155,7 @@ struct FailureTests {
             Issue.record("\(failed.error)")
             return
         }
-        #expect((250..<3000).contains(failed.milliseconds))
+        #expect((250..<8000).contains(failed.milliseconds))
     }
 
     @Test func whatDoesNotSpeakTLSIsATLSError() async throws {

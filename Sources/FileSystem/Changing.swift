@@ -1,0 +1,67 @@
+import Glibc
+import Primitives
+import Tree
+
+/// Attributes that change.
+extension FileSystem {
+    public func setAttributes(
+        _ id: NodeID, _ change: AttributeChange, handle: HandleID?, _ caller: Caller
+    ) throws(Failure) -> Attributes {
+        try requireWritable()
+        let node = try knownNode(id)
+        if let size = change.sizeBytes { try truncate(node, to: size, killPrivileges: change.killPrivileges) }
+        if change.isMoreThanSize {
+            if node.isFile, let open = state.withLock({ $0.open[id] }) { try settle(open) }
+            let now = time.now()
+            _ = try local(tree.update(id, forBucket: true) { change.apply(to: &$0, now) })
+        }
+        return attributes(of: try self.node(id))
+    }
+
+    private func truncate(_ node: Node, to size: Int64, killPrivileges: Bool) throws(Failure) {
+        guard node.isFile else { throw Failure(node.isDirectory ? EISDIR : EINVAL) }
+        guard size >= 0 else { throw Failure(EINVAL) }
+        if size > FileSystem.maximumFileBytes { throw Failure(EFBIG) }
+        let open = try use(node)
+        defer { endUse(open) }
+        if case .missing(let range) = try cached(open.file.truncate(to: size)) { throw .need(.pages(node.id, range)) }
+        try noteChange(open, killPrivileges: killPrivileges)
+    }
+}
+
+extension AttributeChange {
+    fileprivate var isMoreThanSize: Bool {
+        mode != nil || user != nil || group != nil || accessed != nil || modified != nil
+    }
+
+    fileprivate func apply(to node: inout Node, _ now: Timestamp) {
+        if let mode { node.mode = node.mode & S_IFMT | mode & 0o7777 }
+        if user != nil || group != nil {
+            if let user { node.user = user }
+            if let group { node.group = group }
+            // chown(2): set-id bits of an executable don't pass to another owner.
+            if mode == nil, !node.isDirectory { node.mode = node.mode.withoutPrivileges }
+        }
+        if let accessed { node.accessed = accessed.point(now) }
+        if let modified { node.modified = modified.point(now) }
+        node.changed = now
+    }
+}
+
+extension AttributeChange.Time {
+    fileprivate func point(_ now: Timestamp) -> Timestamp {
+        switch self {
+        case .now: now
+        case .at(let time): time
+        }
+    }
+}
+
+extension UInt32 {
+    /// A mode without set-user-id, and without set-group-id where that means privilege and not mandatory locking.
+    var withoutPrivileges: UInt32 {
+        var mode = self & ~S_ISUID
+        if mode & S_IXGRP != 0 { mode &= ~S_ISGID }
+        return mode
+    }
+}

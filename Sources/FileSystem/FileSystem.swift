@@ -1,0 +1,209 @@
+import BlockCache
+import Glibc
+import ObjectStore
+import Primitives
+import Reconciling
+import Telemetry
+import Tree
+
+/// What each POSIX operation means.
+///
+/// Operations are synchronous and never wait for the network: what needs it throws `Failure.need`. They may be called
+/// from any thread. A change has reached the tree's database or the cache file when an operation returns, so it
+/// survives the death of the process; `sync` makes it survive power loss.
+public final class FileSystem: Sendable {
+    public struct Settings: Sendable {
+        /// fsync returns when the bucket has the file, not only the local disk.
+        public var syncsToBucket = false
+        /// Refuse changes.
+        public var isReadOnly = false
+        /// How long the kernel may believe a name without asking.
+        public var nameMilliseconds: Int64 = 1_000
+        /// How long the kernel may believe attributes; it is told when they change.
+        public var attributeMilliseconds: Int64 = 3_600_000
+        /// File names that are not UTF-8 are refused (EILSEQ): the store's keys can't hold them.
+        public var requiresUTF8 = false
+        /// The longest key that the store takes, in bytes.
+        public var maximumKeyBytes = 1_024
+        /// The most that is fetched ahead of a sequential reader.
+        public var readAheadBytes: Int64 = 32 << 20
+        public init() {}
+    }
+
+    struct State {
+        var handles: [HandleID: Handle] = [:]
+        var nextHandle: UInt64 = 0
+        var open: [NodeID: OpenNode] = [:]
+        /// How often the kernel was told of a node and has not forgotten it.
+        var lookups: [NodeID: UInt64] = [:]
+    }
+
+    let tree: Tree
+    let contents: BlockCache
+    let fetcher: Fetcher
+    let discovery: Discovery
+    let reconciler: Reconciler
+    public let settings: Settings
+    let time: any TimeSource
+    let log: Log
+    let state = Lock(State())
+    private let listener = Lock<Hook<Invalidation, Void>?>(nil)
+
+    public init(
+        tree: Tree, cache: BlockCache, fetcher: Fetcher, discovery: Discovery, reconciler: Reconciler,
+        settings: Settings, time: any TimeSource, log: Log
+    ) {
+        self.tree = tree
+        contents = cache
+        self.fetcher = fetcher
+        self.discovery = discovery
+        self.reconciler = reconciler
+        self.settings = settings
+        self.time = time
+        self.log = log
+        discovery.listen(Hook { [weak self] events in self?.heed(events) })
+        reconciler.protect(Hook { [weak self] node in self?.isReading(node) ?? false })
+    }
+
+    /// Tells `hook` what the kernel has to forget. Called on any thread: be quick.
+    public func onInvalidate(_ hook: Hook<Invalidation, Void>) { listener.withLock { $0 = hook } }
+
+    private func heed(_ events: [TreeEvent]) {
+        let listener = listener.withLock { $0 }
+        for event in events {
+            switch event {
+            case .entry(let parent, let name): listener?.call(.entry(parent: parent, name: name))
+            case .attributes(let node): listener?.call(.attributes(node))
+            case .orphan(let node): forgetIfUnused(node)
+            }
+        }
+    }
+
+    /// An open file still needs the object of this node: not all of it is here.
+    private func isReading(_ node: NodeID) -> Bool {
+        guard let open = state.withLock({ $0.open[node] }) else { return false }
+        return !open.file.isWhole
+    }
+
+    // MARK: nodes
+
+    func node(_ id: NodeID) throws(Failure) -> Node {
+        guard let node = try local(tree.node(id)) else { throw Failure(ESTALE) }
+        return node
+    }
+
+    /// A node whose attributes are known.
+    func knownNode(_ id: NodeID) throws(Failure) -> Node {
+        let node = try node(id)
+        guard node.isKnown else { throw .need(.attributes(id)) }
+        return node
+    }
+
+    func directory(_ id: NodeID) throws(Failure) -> Node {
+        let node = try node(id)
+        guard node.isDirectory else { throw Failure(ENOTDIR) }
+        return node
+    }
+
+    func requireWritable() throws(Failure) {
+        if settings.isReadOnly { throw Failure(EROFS) }
+    }
+
+    // MARK: what is open
+
+    /// Begins to use a file's content. Pair with `endUse`.
+    func use(_ node: Node) throws(Failure) -> OpenNode {
+        if let open = state.withLock({ state -> OpenNode? in
+            let open = state.open[node.id]
+            open?.state.withLock { $0.users += 1 }
+            return open
+        }) {
+            return open
+        }
+        let file = try content(of: node)
+        return state.withLock { state in
+            let open = state.open[node.id] ?? OpenNode(node.id, file)
+            open.state.withLock { $0.users += 1 }
+            state.open[node.id] = open
+            return open
+        }
+    }
+
+    private func content(of node: Node) throws(Failure) -> CachedFile {
+        if let origin = node.origin { return try cached(contents.open(node.id.raw, originBytes: origin.sizeBytes)) }
+        if let file = contents.existing(node.id.raw) { return file }
+        // The process died between the name's making and its content's: nothing was written.
+        guard node.sizeBytes == 0 else { throw Failure(EIO) }
+        return try cached(contents.create(node.id.raw))
+    }
+
+    func endUse(_ open: OpenNode) {
+        let isLast = state.withLock { state -> Bool in
+            let users = open.state.withLock { open -> Int in
+                open.users -= 1
+                return open.users
+            }
+            if users == 0 { state.open[open.id] = nil }
+            return users == 0
+        }
+        guard isLast else { return }
+        do throws(Failure) {
+            try settle(open)
+        } catch {
+            // The content file says it all: the next start settles it.
+            log.error("files", "recording the end of writing \(open.id) failed: \(error)")
+        }
+        forgetIfUnused(open.id)
+    }
+
+    func add(_ handle: Handle) -> HandleID {
+        state.withLock { state in
+            state.nextHandle += 1
+            let id = HandleID(state.nextHandle)
+            state.handles[id] = handle
+            return id
+        }
+    }
+
+    func file(_ id: HandleID) throws(Failure) -> OpenFile {
+        guard case .file(let file) = state.withLock({ $0.handles[id] }) else { throw Failure(EBADF) }
+        return file
+    }
+
+    func directory(_ id: HandleID) throws(Failure) -> NodeID {
+        guard case .directory(let node) = state.withLock({ $0.handles[id] }) else { throw Failure(EBADF) }
+        return node
+    }
+
+    func remove(_ id: HandleID) -> Handle? { state.withLock { $0.handles.removeValue(forKey: id) } }
+
+    // MARK: what the kernel knows
+
+    func countLookup(_ node: NodeID) { state.withLock { $0.lookups[node, default: 0] += 1 } }
+
+    /// The kernel drops `count` of its references.
+    public func forget(_ node: NodeID, _ count: UInt64) {
+        let isGone = state.withLock { state -> Bool in
+            guard let known = state.lookups[node] else { return true }
+            if known > count {
+                state.lookups[node] = known - count
+                return false
+            }
+            state.lookups[node] = nil
+            return true
+        }
+        if isGone { forgetIfUnused(node) }
+    }
+
+    /// Removes a node that has no name, no user and no reference, with its content.
+    func forgetIfUnused(_ node: NodeID) {
+        let isUsed = state.withLock { $0.lookups[node] != nil || $0.open[node] != nil }
+        guard !isUsed, (try? tree.node(node))??.links == 0 else { return }
+        do throws(TreeError) {
+            for forgotten in try tree.forgetOrphans([node]) { contents.remove(forgotten.raw) }
+        } catch {
+            // The next start forgets it.
+            log.error("files", "forgetting \(node) failed: \(error)")
+        }
+    }
+}

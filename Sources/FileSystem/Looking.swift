@@ -1,0 +1,71 @@
+import Glibc
+import Primitives
+import Reconciling
+import Tree
+
+/// Names and attributes.
+extension FileSystem {
+    /// Gives what a name leads to, and counts a reference to it (see `forget`).
+    public func lookup(_ parent: NodeID, _ name: ByteString) throws(Failure) -> Entry {
+        try requireLength(name)
+        guard let found = try find(directory(parent), name) else { throw Failure(ENOENT) }
+        guard found.node.isKnown else { throw .need(.attributes(found.node.id)) }
+        return entry(found.node)
+    }
+
+    /// What the tree says of a name, once it is as new as it has to be.
+    func find(_ directory: Node, _ name: ByteString) throws(Failure) -> Found? {
+        let found = try local(tree.find(directory.id, name))
+        if let found, found.isPending { return found }
+        guard discovery.isFresh(directory, name) else { throw .need(.name(directory.id, name)) }
+        return found
+    }
+
+    func requireLength(_ name: ByteString) throws(Failure) {
+        if name.count > KeyMapping.maximumNameBytes { throw Failure(ENAMETOOLONG) }
+    }
+
+    /// The answer about a node; counts a reference.
+    func entry(_ node: Node) -> Entry {
+        countLookup(node.id)
+        return Entry(
+            attributes: attributes(of: node), nameMilliseconds: settings.nameMilliseconds,
+            attributeMilliseconds: settings.attributeMilliseconds)
+    }
+
+    public func attributes(_ id: NodeID, handle: HandleID?) throws(Failure) -> Attributes {
+        attributes(of: try knownNode(id))
+    }
+
+    /// What stat shows; for a file that is open, as it is now.
+    func attributes(of node: Node) -> Attributes {
+        var attributes = Attributes(
+            node: node.id, mode: node.mode, links: node.isDirectory ? 2 : node.links, user: node.user,
+            group: node.group, device: node.device, sizeBytes: node.isDirectory ? 4_096 : node.sizeBytes,
+            blocks512: (node.sizeBytes + 511) / 512, accessed: node.accessed, modified: node.modified,
+            changed: node.changed)
+        guard node.isFile, let open = state.withLock({ $0.open[node.id] }) else { return attributes }
+        attributes.sizeBytes = open.file.sizeBytes
+        attributes.blocks512 =
+            open.file.isWhole ? open.file.allocatedBytes / 512 : (attributes.sizeBytes + 511) / 512
+        if let modified = open.state.withLock({ $0.modified }) {
+            attributes.modified = modified
+            attributes.changed = max(node.changed, modified)
+        }
+        return attributes
+    }
+
+    public func readLink(_ id: NodeID) throws(Failure) -> ByteString {
+        let node = try knownNode(id)
+        guard node.isSymlink, let target = node.target else { throw Failure(EINVAL) }
+        return target
+    }
+
+    public func statistics() throws(Failure) -> FileSystemStatistics {
+        // A bucket has no end; programs that check for free space before they write shall not be stopped by it.
+        let blocks: Int64 = 1 << 38
+        return FileSystemStatistics(
+            blockSizeBytes: 4_096, blocks: blocks, freeBlocks: blocks, nodes: 1 << 40, freeNodes: 1 << 40,
+            maximumNameBytes: Int64(KeyMapping.maximumNameBytes))
+    }
+}

@@ -1,0 +1,114 @@
+import Glibc
+import Primitives
+import Reconciling
+import Tree
+
+/// New names.
+extension FileSystem {
+    public func makeNode(
+        _ parent: NodeID, _ name: ByteString, mode: UInt32, device: UInt64, _ caller: Caller
+    ) throws(Failure) -> Entry {
+        switch mode & S_IFMT {
+        case S_IFREG, 0: return entry(try makeFile(parent, name, mode: mode | S_IFREG, caller))
+        case S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK: break
+        default: throw Failure(EINVAL)
+        }
+        return try make(parent, name, mode, caller) { $0.device = device }
+    }
+
+    public func makeDirectory(
+        _ parent: NodeID, _ name: ByteString, mode: UInt32, _ caller: Caller
+    ) throws(Failure) -> Entry {
+        try make(parent, name, S_IFDIR | mode & 0o7777, caller) { _ in }
+    }
+
+    public func makeSymlink(
+        _ parent: NodeID, _ name: ByteString, target: ByteString, _ caller: Caller
+    ) throws(Failure) -> Entry {
+        guard target.count < PATH_MAX else { throw Failure(ENAMETOOLONG) }
+        return try make(parent, name, S_IFLNK | 0o777, caller) { node in
+            node.target = target
+            node.sizeBytes = Int64(target.count)
+        }
+    }
+
+    public func create(
+        _ parent: NodeID, _ name: ByteString, mode: UInt32, flags: Int32, _ caller: Caller
+    ) throws(Failure) -> (Entry, Opened) {
+        try requireWritable()
+        let directory = try directory(parent)
+        if let found = try find(directory, name) {
+            if flags & O_EXCL != 0 { throw Failure(EEXIST) }
+            // Somebody else made it since the kernel looked.
+            let opened = try open(found.node.id, flags: flags, caller)
+            return (entry(try knownNode(found.node.id)), opened)
+        }
+        let node = try makeFile(parent, name, mode: S_IFREG | mode & 0o7777, caller)
+        let open = try use(node)
+        let handle = add(.file(OpenFile(open, flags: flags, maximumWindowBytes: settings.readAheadBytes)))
+        return (entry(node), Opened(handle: handle, keepCache: true))
+    }
+
+    private func makeFile(
+        _ parent: NodeID, _ name: ByteString, mode: UInt32, _ caller: Caller
+    ) throws(Failure) -> Node {
+        try requireWritable()
+        let template = try template(parent, name, mode, caller)
+        let found = try local(tree.make(parent, name, template, now: template.modified))
+        _ = try cached(contents.create(found.node.id.raw))
+        return found.node
+    }
+
+    private func make(
+        _ parent: NodeID, _ name: ByteString, _ mode: UInt32, _ caller: Caller, _ complete: (inout Node) -> Void
+    ) throws(Failure) -> Entry {
+        try requireWritable()
+        var template = try template(parent, name, mode, caller)
+        complete(&template)
+        return entry(try local(tree.make(parent, name, template, now: template.modified)).node)
+    }
+
+    /// A new node as POSIX wants it: the caller's, but of the directory's group where that is set-group-id.
+    private func template(
+        _ parent: NodeID, _ name: ByteString, _ mode: UInt32, _ caller: Caller
+    ) throws(Failure) -> Node {
+        let directory = try requireAbsent(parent, name, isDirectory: mode & S_IFMT == S_IFDIR)
+        let now = time.now()
+        let inherits = directory.mode & S_ISGID != 0
+        return Node(
+            id: NodeID(0), mode: inherits && mode & S_IFMT == S_IFDIR ? mode | S_ISGID : mode, user: caller.user,
+            group: inherits ? directory.group : caller.group, accessed: now, modified: now, changed: now)
+    }
+
+    /// Checks that a name can be made in the directory, and gives the directory.
+    @discardableResult
+    func requireAbsent(_ parent: NodeID, _ name: ByteString, isDirectory: Bool) throws(Failure) -> Node {
+        let directory = try requireFitting(parent, name, isDirectory: isDirectory)
+        if try find(directory, name) != nil { throw Failure(EEXIST) }
+        return directory
+    }
+
+    /// Checks that the store can hold the name's key.
+    func requireFitting(_ parent: NodeID, _ name: ByteString, isDirectory: Bool) throws(Failure) -> Node {
+        try requireLength(name)
+        let directory = try directory(parent)
+        guard directory.links > 0, let prefix = try local(tree.wantedPrefix(of: parent)) else {
+            throw Failure(ENOENT)
+        }
+        if settings.requiresUTF8, name.text == nil { throw Failure(EILSEQ) }
+        if prefix.count + name.count + (isDirectory ? 1 : 0) > settings.maximumKeyBytes { throw Failure(ENAMETOOLONG) }
+        // Pail's own objects lie there.
+        if parent == .root, name == ".pail" { throw Failure(EPERM) }
+        return directory
+    }
+
+    public func link(
+        _ node: NodeID, to parent: NodeID, _ name: ByteString, _ caller: Caller
+    ) throws(Failure) -> Entry {
+        try requireWritable()
+        let target = try knownNode(node)
+        if target.isDirectory { throw Failure(EPERM) }
+        try requireAbsent(parent, name, isDirectory: false)
+        return entry(try local(tree.link(node, parent, name, now: time.now())).node)
+    }
+}

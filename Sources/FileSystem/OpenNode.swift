@@ -1,0 +1,47 @@
+import BlockCache
+import Glibc
+import Primitives
+import Tree
+
+/// A file that is open: its content, and what the tree doesn't know yet of the writes.
+final class OpenNode: Sendable {
+    struct State {
+        /// Open handles, and operations that work on the content without one.
+        var users = 0
+        /// The tree knows that the content is being changed, as of this count of uploads begun.
+        var announced: UInt64?
+        /// When it was last written, if the tree doesn't have that yet.
+        var modified: Timestamp?
+    }
+
+    let id: NodeID
+    let file: CachedFile
+    let state = Lock(State())
+
+    init(_ id: NodeID, _ file: CachedFile) {
+        self.id = id
+        self.file = file
+    }
+}
+
+/// An open file.
+final class OpenFile: Sendable {
+    let node: OpenNode
+    let isReadable: Bool
+    let isWritable: Bool
+    let readAhead: Lock<ReadAhead>
+
+    init(_ node: OpenNode, flags: Int32, maximumWindowBytes: Int64) {
+        self.node = node
+        let access = flags & O_ACCMODE
+        isReadable = access != O_WRONLY
+        isWritable = access != O_RDONLY
+        readAhead = Lock(ReadAhead(maximumWindowBytes: maximumWindowBytes))
+    }
+}
+
+/// What is open.
+enum Handle: Sendable {
+    case file(OpenFile)
+    case directory(NodeID)
+}

@@ -1,0 +1,68 @@
+import Glibc
+import Primitives
+import Tree
+
+/// Handles of files.
+extension FileSystem {
+    public func open(_ id: NodeID, flags: Int32, _ caller: Caller) throws(Failure) -> Opened {
+        let node = try knownNode(id)
+        let isWriting = flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0
+        if isWriting { try requireWritable() }
+        if node.isDirectory { throw Failure(EISDIR) }
+        guard node.isFile else { throw Failure(ENXIO) }
+        let open = try use(node)
+        do throws(Failure) {
+            if flags & O_TRUNC != 0, open.file.sizeBytes > 0 {
+                _ = try cached(open.file.truncate(to: 0))
+                try noteChange(open, killPrivileges: false)
+            }
+        } catch {
+            endUse(open)
+            throw error
+        }
+        // A node is one version of an object, so what the kernel has of it is never stale.
+        let handle = add(.file(OpenFile(open, flags: flags, maximumWindowBytes: settings.readAheadBytes)))
+        return Opened(handle: handle, keepCache: true)
+    }
+
+    /// Every close(2) of a descriptor: what was written is recorded.
+    public func flush(_ handle: HandleID, lockOwner: UInt64) throws(Failure) { try settle(try file(handle).node) }
+
+    public func release(_ handle: HandleID) throws(Failure) {
+        guard case .file(let file) = remove(handle) else { throw Failure(EBADF) }
+        endUse(file.node)
+    }
+
+    /// fsync and fdatasync: returns when the content and what leads to it is on the disk, or in the bucket if the
+    /// mount says so.
+    public func sync(_ handle: HandleID, dataOnly: Bool) throws(Failure) {
+        let open = try file(handle).node
+        try settle(open)
+        try cached(open.file.sync(dataOnly: dataOnly))
+        try local(tree.makeDurable())
+        if settings.syncsToBucket { try requireUploaded(open.id) }
+    }
+
+    /// fsync of a directory: its names are on the disk.
+    public func syncDirectory(_ handle: HandleID) throws(Failure) {
+        let node = try directory(handle)
+        try local(tree.makeDurable())
+        if settings.syncsToBucket, node != .root { try requireUploaded(node) }
+    }
+
+    private func requireUploaded(_ id: NodeID) throws(Failure) {
+        for name in try local(tree.names(of: id)) where try local(tree.isPending(name.id)) { throw .need(.upload(id)) }
+    }
+
+    /// Records in the tree what was written through the node's handles so far.
+    func settle(_ open: OpenNode) throws(Failure) {
+        guard let written = open.state.withLock({ $0.modified }) else { return }
+        try local(
+            tree.settle(open.id, sizeBytes: open.file.sizeBytes, modified: written, changed: written))
+        open.state.withLock { state in
+            guard state.modified == written else { return }
+            state.modified = nil
+            state.announced = nil
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import BlockCache
+import Glibc
+import ObjectStore
+import Primitives
+import Reconciling
+import Tree
+
+/// What operations wait for.
+extension FileSystem {
+    /// How long a writer waits for room in the cache between looks.
+    private static let roomMilliseconds: Int64 = 20
+
+    /// Gets what an operation needs; then the operation is to be called again. Throws what the caller of the
+    /// operation is to see. Ends soon when the task is cancelled.
+    public func satisfy(_ need: Need) async throws(Errno) {
+        switch need {
+        case .name(let parent, let name):
+            try await asking("looking up \(name)") { () async throws(BucketError) in
+                try await discovery.refresh(parent, name)
+            }
+        case .attributes(let node):
+            try await asking("attributes of \(node)") { () async throws(BucketError) in
+                try await discovery.attributes(node)
+            }
+        case .listing(let node):
+            try await asking("listing \(node)") { () async throws(BucketError) in try await discovery.list(node) }
+        case .pages(let node, let range): try await fetch(node, range)
+        case .room(let bytes): try await waitForRoom(bytes)
+        case .upload(let node):
+            try await asking("uploading \(node)") { () async throws(BucketError) in try await reconciler.drain(node) }
+        }
+    }
+
+    private func asking(
+        _ what: @autoclosure () -> String, _ body: () async throws(BucketError) -> Void
+    ) async throws(Errno) {
+        do throws(BucketError) { try await body() } catch let error {
+            log.warning("files", "\(what()): \(error)")
+            throw Errno(error)
+        }
+    }
+
+    /// Fetches a part of a node's content from where the bucket has it now.
+    func fetch(_ id: NodeID, _ range: ByteRange) async throws(Errno) {
+        try await asking("reading \(id)") { () async throws(BucketError) in
+            var tried: ObjectSource?
+            while true {
+                guard let open = state.withLock({ $0.open[id] }), let origin = try origin(of: id) else { return }
+                do throws(FetchError) {
+                    return try await fetcher.fetch(
+                        open.file, range,
+                        origin: Origin(key: origin.key, etag: origin.etag, sizeBytes: origin.sizeBytes))
+                } catch let error {
+                    let failure = BucketError(error, origin)
+                    // It may just have been moved, or uploaded anew.
+                    guard case .versionGone = failure, tried != origin else { throw failure }
+                    tried = origin
+                    if try self.origin(of: id) == origin { throw failure }
+                }
+            }
+        }
+    }
+
+    private func origin(of id: NodeID) throws(BucketError) -> ObjectSource? {
+        do throws(TreeError) { return try tree.node(id)?.origin } catch let error { throw .tree(error) }
+    }
+
+    /// Waits until uploads have made room. The reconciler is told to hurry.
+    private func waitForRoom(_ bytes: Int64) async throws(Errno) {
+        reconciler.hurry()
+        defer { reconciler.relax() }
+        while !Task.isCancelled {
+            switch contents.makeRoom(bytes: bytes, forWriting: true) {
+            case .available: return
+            case .diskFull: throw Errno(ENOSPC)
+            case .evicting, .wait: await time.sleep(milliseconds: FileSystem.roomMilliseconds)
+            }
+        }
+        throw Errno(EINTR)
+    }
+}

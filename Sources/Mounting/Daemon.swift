@@ -1,0 +1,283 @@
+import Configuration
+import FuseBridge
+import Glibc
+import Primitives
+import Telemetry
+
+/// One mount from start to end: everything in its order, so that a fault leaves nothing behind.
+public final class Daemon: Sendable {
+    /// What the daemon waits for.
+    enum Event: Sendable {
+        case signal(Int32)
+        /// The kernel has let go of the file system.
+        case unmounted
+        /// What was left after unmounting is uploaded, or its time is over.
+        case drained
+        /// Another daemon wants the cache.
+        case released
+    }
+
+    struct State {
+        var isUnmounted = false
+        /// How long to go on uploading after the unmount; nil: until done.
+        var drainMilliseconds: Int64? = Daemon.afterUnmountMilliseconds
+        /// Commands that wait for the end.
+        var watchers: [Hook<ControlReply, Bool>] = []
+    }
+
+    /// How long uploads go on after a plain umount(8).
+    static let afterUnmountMilliseconds: Int64 = 3_600_000
+    /// How long they go on when a signal says to end.
+    private static let afterSignalMilliseconds: Int64 = 10_000
+    /// For files that are still open then.
+    private static let openFilesMilliseconds: Int64 = 2_000
+    private static let answerMilliseconds: Int64 = 30_000
+    private static let logLimitBytes: Int64 = 16 << 20
+    private static let minimumFreeBytes: Int64 = 64 << 20
+
+    let configuration: MountConfiguration
+    let mountPoint: MountPoint
+    let directory: CacheDirectory
+    let stack: Stack
+    let session: FuseSession
+    let log: Log
+    let started = SystemTime().now()
+    let state = Lock(State())
+    private let control = Lock(ControlServer?.none)
+    private let lock: CacheLock
+    private let registry: MountRegistry
+    private let events: AsyncStream<Event>
+    private let continuation: AsyncStream<Event>.Continuation
+
+    /// Mounts, serves until unmounted or told to end, and returns the exit code.
+    public static func run(_ configuration: MountConfiguration) async throws(MountFailure) -> ExitCode {
+        let pipe = ReadyPipe.inherited()
+        ProcessLimits.adjust()
+        do throws(MountFailure) {
+            let daemon = try await make(configuration, inBackground: pipe != nil)
+            try await daemon.mount()
+            pipe?.ready()
+            await daemon.serve()
+            return .ok
+        } catch {
+            guard let pipe else { throw error }
+            pipe.failed(error)
+            return error.code
+        }
+    }
+
+    private static func make(
+        _ configuration: MountConfiguration, inBackground: Bool
+    ) async throws(MountFailure) -> Daemon {
+        let directory = CacheDirectory(for: configuration)
+        try directory.prepare()
+        let mountPoint = MountPoint(MountPoint.resolved(configuration.mountPoint ?? ""))
+        try mountPoint.check(configuration, cache: directory)
+        let lock = try await Handover.lock(directory)
+        guard directory.freeBytes() >= minimumFreeBytes else {
+            throw MountFailure(
+                .cache, "the disk of the cache directory \(directory.path) is full: free some space, or --cache-dir")
+        }
+        let identity = try CacheIdentity.establish(directory, for: configuration)
+        let log = Log(level: configuration.log.level.logLevel, sink: sink(configuration, directory, inBackground))
+        let backend = try Backend(configuration, cache: directory, log: log)
+        do throws(MountFailure) {
+            try await backend.check(configuration)
+            let marker = RunningMarker(directory: directory)
+            let prior = marker.priorStop()
+            if prior == .clean { try marker.begin() }
+            let stack = try Stack(
+                configuration, directory, identity, backend: backend,
+                maximumKeyBytes: await backend.maximumKeyBytes(configuration), prior: prior, log: log)
+            try marker.begin()
+            return try Daemon(configuration, mountPoint, directory, lock, stack, prior, log)
+        } catch {
+            backend.shutdown()
+            throw error
+        }
+    }
+
+    private static func sink(
+        _ configuration: MountConfiguration, _ directory: CacheDirectory, _ inBackground: Bool
+    ) -> LogSink {
+        guard inBackground else { return .standardError }
+        return .rotating(
+            descriptor: STDERR_FILENO, path: configuration.log.file ?? directory.log, limitBytes: logLimitBytes)
+    }
+
+    private init(
+        _ configuration: MountConfiguration, _ mountPoint: MountPoint, _ directory: CacheDirectory, _ lock: CacheLock,
+        _ stack: Stack, _ prior: PriorStop, _ log: Log
+    ) throws(MountFailure) {
+        self.configuration = configuration
+        self.mountPoint = mountPoint
+        self.directory = directory
+        self.lock = lock
+        self.stack = stack
+        self.log = log
+        registry = try MountRegistry()
+        (events, continuation) = AsyncStream.makeStream(of: Event.self)
+        do {
+            session = try FuseSession(fileSystem: stack.fileSystem, options: Self.options(configuration), log: log)
+        } catch {
+            throw MountFailure(.mountPoint, "\(error)")
+        }
+        stack.start(prior: prior)
+        if stack.recoveredFiles > 0 { log.info("mount", "carrying on with \(stack.recoveredFiles) files") }
+    }
+
+    private static func options(_ configuration: MountConfiguration) -> SessionOptions {
+        var options = SessionOptions(source: configuration.bucket?.description ?? "pail")
+        options.allowOther = configuration.allowOther
+        options.readOnly = configuration.readOnly
+        options.extra = configuration.kernelOptions
+        return options
+    }
+
+    /// Mounts and returns when the mount answers.
+    private func mount() async throws(MountFailure) {
+        let server: ControlServer
+        do throws(MountFailure) {
+            try mountSession()
+            server = try ControlServer(directory, handler: self)
+        } catch {
+            await abandon()
+            throw error
+        }
+        Threads.detach { [self] in
+            do {
+                try session.run()
+            } catch {
+                log.error("mount", "\(error)")
+            }
+            continuation.yield(.unmounted)
+        }
+        do throws(MountFailure) {
+            try await checkAnswer()
+            try registry.add(mountPoint: mountPoint.path, cacheDirectory: directory.path)
+        } catch {
+            server.close()
+            await abandon()
+            throw error
+        }
+        Signals.watch { [continuation] in continuation.yield(.signal($0)) }
+        control.withLock { $0 = server }
+        Task {
+            await stack.backend.learnCapabilities(configuration, directory)
+            await stack.backend.removeLeftovers(configuration, log: log)
+        }
+        // So that no other file system is kept busy.
+        chdir("/")
+        log.info("mount", "mounted \(configuration.bucket?.description ?? "") on \(mountPoint.path)")
+    }
+
+    private func mountSession() throws(MountFailure) {
+        do {
+            try session.mount(at: mountPoint.path)
+        } catch {
+            let others = configuration.allowOther ? ": /etc/fuse.conf must have the line user_allow_other" : ""
+            let remedy = geteuid() == 0 ? "" : others.isEmpty ? ": pail doctor says what is missing" : others
+            throw MountFailure(.mountPoint, "\(error)\(remedy)")
+        }
+    }
+
+    private func checkAnswer() async throws(MountFailure) {
+        let path = mountPoint.path
+        let code = await Threads.value(withinMilliseconds: Self.answerMilliseconds) { () -> Int32 in
+            var status = stat()
+            return stat(path, &status) == 0 ? 0 : errno
+        }
+        guard let code else {
+            throw MountFailure(.failed, "\(path) is mounted, but doesn't answer; see \(directory.log)")
+        }
+        if code != 0 { throw MountFailure(.failed, "\(path) is mounted, but answers: \(Errno(code))") }
+    }
+
+    /// Undoes a start that went wrong.
+    private func abandon() async {
+        session.stop()
+        _ = mountPoint.unmount(lazily: true)
+        await stack.close(log: log)
+        RunningMarker(directory: directory).end()
+    }
+
+    func post(_ event: Event) { continuation.yield(event) }
+
+    /// Waits for the end, and brings it about in order.
+    private func serve() async {
+        var drain: Task<Void, Never>?
+        var wasSignalled = false
+        loop: for await event in events {
+            switch event {
+            case .signal(let number):
+                if wasSignalled { break loop }
+                wasSignalled = true
+                log.info("mount", "ending on signal \(number)")
+                state.withLock { $0.drainMilliseconds = Self.afterSignalMilliseconds }
+                if drain != nil { break loop }
+                _ = mountPoint.unmount(lazily: true)
+                endSession(afterMilliseconds: Self.openFilesMilliseconds)
+            case .unmounted:
+                let limit = state.withLock { state -> Int64? in
+                    state.isUnmounted = true
+                    return state.drainMilliseconds
+                }
+                drain = Task {
+                    _ = await Drain(stack: stack).run(limitMilliseconds: limit) { self.tell($0) }
+                    post(.drained)
+                }
+            case .drained: break loop
+            case .released: if drain != nil { break loop }
+            }
+        }
+        drain?.cancel()
+        await finish()
+    }
+
+    /// Ends the session although files are open.
+    func endSession(afterMilliseconds delay: Int64) {
+        Task {
+            await SystemTime().sleep(milliseconds: delay)
+            if !state.withLock({ $0.isUnmounted }) { session.stop() }
+        }
+    }
+
+    /// Passes progress on to who waits for the end.
+    private func tell(_ progress: Progress) -> Bool {
+        for watcher in state.withLock({ $0.watchers }) { _ = watcher.call(.progress(progress)) }
+        return true
+    }
+
+    private func finish() async {
+        control.withLock { $0 }?.close()
+        let left = stack.progress()
+        await stack.close(log: log)
+        RunningMarker(directory: directory).end()
+        registry.remove()
+        log.info("mount", left.files == 0 ? "ended, all uploaded" : "ended, \(left.files) files to be carried on")
+        let reply: ControlReply = left.files == 0 ? .done : .failed(.incomplete, Self.carriedOn(left, mountPoint.path))
+        for watcher in state.withLock({ $0.watchers }) { _ = watcher.call(reply) }
+    }
+
+    private static func carriedOn(_ left: Progress, _ path: String) -> String {
+        "\(path) is unmounted; \(describe(left)) not in the bucket yet: kept in the cache directory, "
+            + "the next mount carries on"
+    }
+
+    /// `3 files (1.5 MiB) are`
+    static func describe(_ left: Progress) -> String {
+        "\(left.files) \(left.files == 1 ? "file" : "files") (\(Quantity.describe(bytes: left.bytes))) "
+            + (left.files == 1 ? "is" : "are")
+    }
+}
+
+extension MountConfiguration.Verbosity {
+    var logLevel: LogLevel {
+        switch self {
+        case .debug: .debug
+        case .info: .info
+        case .warning: .warning
+        case .error: .error
+        }
+    }
+}
