@@ -12,7 +12,7 @@ public struct Situation: Sendable {
     public var held: HeldObject?
     /// What is at `wanted`, if it is not the name's own.
     public var occupant: HeldObject?
-    /// A write to `wanted` whose outcome is not known.
+    /// A write to `wanted`, or one by this name to another key, whose outcome is not known.
     public var attempt: Attempt?
     /// Another name's object with the node's present content.
     public var twin: HeldObject?
@@ -38,7 +38,8 @@ extension Tree {
             }
             return Situation(
                 name: name, node: node, wanted: wanted, held: held,
-                occupant: atWanted?.owner == id ? nil : atWanted, attempt: try connection.attempt(at: wanted),
+                occupant: atWanted?.owner == id ? nil : atWanted,
+                attempt: try connection.attempt(at: wanted, or: id),
                 twin: twin)
         }
     }
@@ -152,7 +153,7 @@ extension Tree {
             guard let held, held.key == wanted, held.node == node.id, held.content == node.content,
                 held.attributes == node.attributes, !node.isLive,
                 !node.isDirectory || node.prefix == wanted,
-                try change.connection.attempt(at: wanted) == nil
+                try change.connection.attempt(at: wanted, or: id) == nil
             else { return false }
             try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
             return true

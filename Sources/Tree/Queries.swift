@@ -86,6 +86,16 @@ extension Connection {
         ) { Attempt(row: $0) }
     }
 
+    /// A write to the key, or one by the name to whatever key, whose outcome is not known.
+    func attempt(at key: ByteString, or name: NameID) throws(DatabaseError) -> Attempt? {
+        if let attempt = try attempt(at: key) { return attempt }
+        return try first(
+            "SELECT key, tag, name, node, content, attributes FROM attempts WHERE name = ?", [.int(name.raw)]
+        ) {
+            Attempt(row: $0)
+        }
+    }
+
     func sequence() throws(DatabaseError) -> Int64 {
         try first("SELECT value FROM facts WHERE name = 'sequence'", []) { Int64($0.text(0)) ?? 0 } ?? 0
     }
