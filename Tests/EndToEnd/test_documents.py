@@ -1,0 +1,78 @@
+"""What the documents show works: the samples in mount-configs, the commands in README.md."""
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import buckets
+from buckets import REGION, LocalBucket
+from pail import PAIL, ROOT, environment, is_mounted, run
+
+SAMPLES = sorted((ROOT / "mount-configs").glob("*.yaml"))
+
+
+def replaced(text, values):
+    """The text with other values for these keys, wherever they stand; None takes the line out."""
+    for key, value in values.items():
+        line = rf"^([ ]*){key}:[^\n]*\n"
+        text = re.sub(line, "" if value is None else rf"\g<1>{key}: {value}\n", text, flags=re.M)
+    return text
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
+def test_samples_mount(mounts, place, sample):
+    """With the bucket, its address and the paths replaced, and everything else as it stands."""
+    text = sample.read_text()
+    password = place / "password"
+    remote = "s3://" in text and "anonymous: true" not in text
+    if remote:
+        if not buckets.endpoint("ministack"):
+            pytest.skip("no ministack: run by scripts/with-servers ministack -- ...")
+        bucket = buckets.make("ministack", place)
+        key, secret = bucket.environment.values()
+        password.touch(mode=0o600)
+        password.write_text(f"{key}:{secret}\n")
+    else:
+        bucket = LocalBucket(place / "bucket")
+    bucket.put("there", b"x")
+    mount = mounts(bucket, mount=False)
+    values = {
+        "bucket": bucket.address, "mountPoint": mount.path, "endpoint": None, "directory": None, "region": REGION,
+        "passwordFile": password, "file": place / "log", "pathStyle": None,
+    }
+    if not remote:
+        values |= {"anonymous": None, "region": None, "passwordFile": None}
+    config = place / "mount.yaml"
+    config.write_text(replaced(text, values))
+    options = ["--endpoint", bucket.endpoint] if remote else []
+    # The commented lines of a sample count, too: what they show must be known keys.
+    mount.command("mount", "--config", config, "--cache-dir", mount.cache, *options)
+    mount.process = mount.status()["pid"]
+    assert (mount.path / "there").read_bytes() == b"x"
+    mount.umount()
+    bucket.remove()
+
+
+def blocks():
+    """The ```sh blocks of README.md that an HTML comment `<!-- tested -->` precedes."""
+    text = (ROOT / "README.md").read_text()
+    return re.findall(r"<!-- tested -->\n+```sh\n(.*?)```", text, re.S)
+
+
+@pytest.mark.parametrize("number", range(len(blocks())))
+def test_readme_commands(place, number):
+    """Each block in an empty directory, `pail` being on the path."""
+    programs = place / "bin"
+    programs.mkdir()
+    (programs / "pail").symlink_to(PAIL.resolve())
+    env = environment(place)
+    env["PATH"] = f"{programs}:{env['PATH']}"
+    work = place / "work"
+    work.mkdir()
+    try:
+        result = run("bash", "-euo", "pipefail", "-c", blocks()[number], cwd=work, env=env, timeout=90, check=False)
+        assert result.returncode == 0, f"{blocks()[number]}\n{result.stdout}{result.stderr}"
+    finally:
+        subprocess.run(["pail", "umount", "dir"], cwd=work, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                       timeout=60)
