@@ -104,7 +104,7 @@ extension Tree {
     public func arrive(_ directory: NodeID, _ prefix: ByteString) throws(TreeError) -> Bool {
         try change { change in
             guard try change.connection.wantedPrefix(directory) == prefix,
-                try change.connection.blocker(of: directory) == nil
+                try change.connection.blocker(of: directory, at: prefix) == nil
             else { return false }
             try change.run(
                 "UPDATE nodes SET prefix = ?, listed = NULL WHERE id = ? AND prefix IS NULL",

@@ -16,7 +16,7 @@ public struct Situation: Sendable {
     public var attempt: Attempt?
     /// Another name's object with the node's present content.
     public var twin: HeldObject?
-    /// A directory that was moved away, but has its undiscovered children still where this name's object goes.
+    /// A directory that has to be at its place, or away from this one's, before this name's object is.
     public var blocker: NameID?
 }
 
@@ -40,7 +40,9 @@ extension Tree {
             }
             var attempt = try connection.attempt(at: wanted)
             if attempt == nil { attempt = try connection.attempt(by: id) }
-            let blocker = try connection.blocker(of: node.isDirectory ? node.id : name.parent)
+            let blocker =
+                node.isDirectory
+                ? try connection.blocker(of: node.id, at: wanted) : try connection.moving(above: name.parent)
             return Situation(
                 name: name, node: node, wanted: wanted, held: held,
                 occupant: atWanted?.owner == id ? nil : atWanted, attempt: attempt, twin: twin,
@@ -162,7 +164,8 @@ extension Tree {
             guard let held, held.key == wanted, held.node == node.id, held.content == node.content,
                 held.attributes == node.attributes, !node.isLive,
                 !node.isDirectory || node.prefix == wanted,
-                try change.connection.attempt(at: wanted) == nil, try change.connection.attempt(by: id) == nil
+                try change.connection.attempt(at: wanted) == nil, try change.connection.attempt(by: id) == nil,
+                try change.connection.moving(above: name.parent) == nil
             else { return false }
             try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
             return true
