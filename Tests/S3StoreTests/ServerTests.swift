@@ -94,15 +94,21 @@ struct ServerTests {
     }
 
     @Test(arguments: TestServer.all) func manyPartsWithUnchangedOnes(_ server: TestServer) async throws {
-        let store = try await server.sharedStore()
+        let shared = try await server.sharedStore()
+        var settings = shared.settings
+        settings.partBytes = 5 << 20
+        settings.copyPartBytes = 5 << 20
+        let store = try S3Store(
+            settings, credentials: FixedCredentials(server.key), transport: Buckets.transport,
+            remembered: try await shared.s3Capabilities())
         let mebibyte = 1 << 20
-        var bytes = [UInt8](repeating: 0, count: 37 * mebibyte + 11)
+        var bytes = [UInt8](repeating: 0, count: 17 * mebibyte + 11)
         for index in stride(from: 0, to: bytes.count, by: 4096) {
             bytes[index] = UInt8(truncatingIfNeeded: index >> 12)
         }
         let first = try await put(store, "parts", bytes, metadata: ["mode": "33188"])
         #expect(first.sizeBytes == bytes.count)
-        let changed = Int64(21 * mebibyte)..<Int64(21 * mebibyte + 5)
+        let changed = Int64(6 * mebibyte)..<Int64(6 * mebibyte + 5)
         for index in changed { bytes[Int(index)] = 255 }
         let etag = try #require(first.etag)
         let plan = UploadPlan(
@@ -132,7 +138,7 @@ struct ServerTests {
         let store = try S3Store(
             settings, credentials: FixedCredentials(server.key), transport: Buckets.transport,
             remembered: try await shared.s3Capabilities())
-        let bytes = [UInt8](repeating: 7, count: 11 << 20)
+        let bytes = [UInt8](repeating: 7, count: 6 << 20)
         let source = try await put(store, "copied", bytes, metadata: ["mode": "1"])
         let copy = try await store.copy(
             "copied", etag: source.etag, to: "copy", metadata: nil, contentType: nil, condition: .absent)
