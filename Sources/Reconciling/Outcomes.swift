@@ -63,14 +63,13 @@ extension Reconciler {
         guard let etag = info.etag else { return try inTree(tree.abandon(attempt)) }
         let tag = info.metadata?["pail"]
         if tag == attempt.tag { return try adopt(attempt, info, etag) }
-        if etag == situation.held?.etag && situation.held?.key == attempt.key || etag == situation.occupant?.etag {
-            return try inTree(tree.abandon(attempt))
-        }
+        if try inTree(tree.held(at: attempt.key))?.etag == etag { return try inTree(tree.abandon(attempt)) }
         if let tag, tree.isOwn(tag: tag) {
             return try inTree(tree.recognise(attempt.key, etag: etag, sizeBytes: info.sizeBytes))
         }
         try inTree(tree.abandon(attempt))
-        try resolve(situation, info)
+        // A key that the name doesn't want any more may have whatever it has.
+        if attempt.key == situation.wanted { try resolve(situation, info) }
     }
 
     /// The write is in the bucket. Whether the cache has changed since can't be told, so what is dirty is sent again.
@@ -87,8 +86,8 @@ extension Reconciler {
 
     private func nothingThere(_ attempt: Attempt, _ situation: Situation) async throws(BucketError) {
         try inTree(tree.abandon(attempt))
-        if let occupant = situation.occupant, occupant.key == attempt.key {
-            try inTree(tree.release(occupant.key, etag: occupant.etag))
+        if let row = try inTree(tree.held(at: attempt.key)), row.owner == nil {
+            try inTree(tree.release(row.key, etag: row.etag))
         }
         if let held = situation.held, held.key == attempt.key {
             try await forgetHeld(held, situation)

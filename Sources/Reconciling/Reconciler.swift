@@ -223,7 +223,13 @@ public final class Reconciler: Sendable {
 
     private func attend(to work: Work) async throws(BucketError) {
         switch work {
-        case .name(let name): try await reconcile(name)
+        case .name(let name):
+            do throws(BucketError) {
+                try await reconcile(name)
+            } catch let error {
+                // What fails because the name was removed meanwhile doesn't matter.
+                if try inTree(tree.name(name)) != nil { throw error }
+            }
         case .leftover(let key): try await removeLeftover(key)
         }
     }

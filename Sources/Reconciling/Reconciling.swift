@@ -25,14 +25,17 @@ extension Reconciler {
             if case .wait(let owner) = step { return try await wait(situation, for: owner) }
             // One name of a node at a time, so that the node's versions reach the bucket in order.
             let node = ByteString("/node/\(situation.node.id.raw)")
-            let keys = Set([situation.wanted, situation.held?.key, situation.twin?.key, node].compactMap { $0 })
+            let keys = Set(
+                [situation.wanted, situation.held?.key, situation.twin?.key, situation.attempt?.key, node].compactMap {
+                    $0
+                })
             let isDone = try await alone(with: keys) { () async throws(BucketError) in
                 // The look was before the keys were taken; look again.
                 guard let situation = try inTree(tree.situation(of: name)), Step.next(situation) == step
                 else { return }
                 try await take(step, situation)
             }
-            if !isDone || step == .spread { return putOff(.name(name), milliseconds: Reconciler.waitMilliseconds) }
+            if !isDone { return putOff(.name(name), milliseconds: Reconciler.waitMilliseconds) }
         }
         putOff(.name(name), milliseconds: 0)
     }
@@ -43,7 +46,8 @@ extension Reconciler {
         case .verify(let attempt): try await verify(attempt, situation)
         case .upload(let condition): try await upload(situation, condition)
         case .copy(let source, let condition): try await copy(source, situation, condition)
-        case .spread: try await spread(situation)
+        case .leave(let prefix): try await leave(situation.node.id, prefix)
+        case .arrive: try arrive(situation.node.id, situation.wanted)
         }
     }
 
@@ -244,17 +248,21 @@ extension Reconciler {
 
     // MARK: directories
 
-    /// The directory's children follow it, and what was never listed of it is.
-    private func spread(_ situation: Situation) async throws(BucketError) {
-        let directory = situation.node.id
-        if situation.node.prefix != nil { try await discovery.list(directory) }
+    /// Lists all of the directory's old place, so that what nobody has looked at so far moves too.
+    private func leave(_ directory: NodeID, _ prefix: ByteString) async throws(BucketError) {
+        try await discovery.list(directory)
+        try inTree(tree.leave(directory, prefix))
+    }
+
+    /// Its children follow: they are marked before the directory has its place, so that a crash doesn't forget them.
+    private func arrive(_ directory: NodeID, _ prefix: ByteString) throws(BucketError) {
         var after = NameID(0)
         while true {
             let from = after
             guard let last = try inTree(tree.spread(directory, after: from, limit: 1_000)) else { break }
             after = last
         }
-        _ = try inTree(tree.arrive(directory, now: time.now()))
+        _ = try inTree(tree.arrive(directory, prefix))
     }
 }
 

@@ -35,6 +35,7 @@ public enum Recovery {
             log.error("recovery", "the page map of node \(id) can't be read; set aside in lost+found")
         }
         try settleLive(tree, present, log)
+        try makeMissing(tree, cache, present, log)
         try forgetOrphans(tree, cache)
         return dirty
     }
@@ -49,6 +50,29 @@ public enum Recovery {
                 try inTree(
                     tree.settle(
                         id, sizeBytes: node.sizeBytes, modified: node.modified, changed: node.changed))
+            }
+        }
+    }
+
+    /// Files made here whose content never reached the disk are empty.
+    private static func makeMissing(
+        _ tree: Tree, _ cache: BlockCache, _ present: Set<UInt64>, _ log: Log
+    ) throws(BucketError) {
+        var after = NameID(0)
+        while true {
+            let from = after
+            let names = try inTree(tree.namesWithWork(after: from, limit: batch))
+            guard let last = names.last else { return }
+            after = last
+            for id in names {
+                guard let name = try inTree(tree.name(id)), let node = try inTree(tree.node(name.node)),
+                    node.isFile, node.origin == nil, !present.contains(node.id.raw),
+                    cache.existing(node.id.raw) == nil
+                else { continue }
+                if node.sizeBytes > 0 { log.error("recovery", "the content of \(name.name) never reached the disk") }
+                _ = try inCache(cache.create(node.id.raw))
+                try inTree(
+                    tree.settle(node.id, sizeBytes: 0, modified: node.modified, changed: node.changed))
             }
         }
     }

@@ -8,24 +8,29 @@ enum Step: Sendable, Equatable {
     case close
     /// A write was begun and its outcome is not known.
     case verify(Attempt)
-    /// Another name's object is still where this one's has to go.
+    /// Another name, or what is below it, is still where this one's object has to go.
     case wait(for: NameID)
     /// Send the content to the wanted key.
     case upload(Condition)
     /// Let the store copy an object with this content to the wanted key.
     case copy(HeldObject, Condition)
-    /// A directory's children have to follow it.
-    case spread
+    /// A moved directory: find out all that lies at its old place, then let go of it.
+    case leave(ByteString)
+    /// A directory takes its place, and its children follow.
+    case arrive
 
     static func next(_ situation: Situation) -> Step {
         if let attempt = situation.attempt { return .verify(attempt) }
-        if let owner = situation.occupant?.owner { return .wait(for: owner) }
         let node = situation.node
+        if node.isDirectory, let prefix = node.prefix, prefix != situation.wanted { return .leave(prefix) }
+        if let blocker = situation.blocker { return .wait(for: blocker) }
+        if node.isDirectory, node.prefix == nil { return .arrive }
+        if let owner = situation.occupant?.owner { return .wait(for: owner) }
         let condition = situation.condition
         if let held = situation.held, held.node == node.id, held.content == node.content {
             let isInPlace = held.key == situation.wanted
             if isInPlace, held.attributes == node.attributes {
-                return node.isDirectory && node.prefix != situation.wanted ? .spread : .close
+                return .close
             }
             return situation.isCheapToSend ? .upload(condition) : .copy(held, condition)
         }

@@ -88,44 +88,28 @@ extension Tree {
         }
     }
 
-    /// Ends the move of a directory, once nothing of it lies at its old prefix: from now on its children are listed at
-    /// the new one. Returns false while something is still there, or another directory's children lie there.
-    public func arrive(_ directory: NodeID, now: Timestamp) throws(TreeError) -> Bool {
+    /// After all that lies at the old place of a moved directory is known: from now on nothing more is looked for
+    /// there. Its children keep the keys that they have until they follow.
+    public func leave(_ directory: NodeID, _ prefix: ByteString) throws(TreeError) {
         try change { change in
-            guard var node = try change.connection.node(directory),
-                let wanted = try change.connection.wantedPrefix(directory)
-            else { return true }
-            if node.prefix == wanted { return true }
-            if let old = node.prefix {
-                if try change.connection.holdsObjects(below: old) { return false }
-                if try change.connection.hasDirectories(below: old, except: directory) { return false }
-            }
-            node.prefix = nil
-            try node.update(in: change.connection)
-            if try change.connection.isOccupiedByOthers(prefix: wanted) { return false }
-            node.prefix = wanted
-            node.listed = nil
-            try node.update(in: change.connection)
-            return true
+            try change.run(
+                "UPDATE nodes SET prefix = NULL, listed = NULL WHERE id = ? AND prefix = ?",
+                [.int(Int64(directory.raw)), .blob(prefix.bytes)])
         }
     }
-}
 
-extension Connection {
-    fileprivate func holdsObjects(below prefix: ByteString) throws(DatabaseError) -> Bool {
-        try first(
-            """
-            SELECT 1 FROM objects WHERE key > ? AND key < ? AND owner IS NOT NULL
-            AND owner NOT IN (SELECT names.id FROM names JOIN nodes ON nodes.id = names.node
-                WHERE nodes.mode & 61440 = 16384) LIMIT 1
-            """, [.blob(prefix.bytes), .blob(prefix.afterAll.bytes)]
-        ) { _ in true } ?? false
-    }
-
-    fileprivate func hasDirectories(below prefix: ByteString, except directory: NodeID) throws(DatabaseError) -> Bool {
-        try first(
-            "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? AND id <> ? LIMIT 1",
-            [.blob(prefix.bytes), .blob(prefix.afterAll.bytes), .int(Int64(directory.raw))]
-        ) { _ in true } ?? false
+    /// Gives a directory without a place in the bucket the one that it wants: from now on its children are listed
+    /// there. Returns false, and changes nothing, if it wants another than `prefix` by now, or while another
+    /// directory's children still lie there.
+    public func arrive(_ directory: NodeID, _ prefix: ByteString) throws(TreeError) -> Bool {
+        try change { change in
+            guard try change.connection.wantedPrefix(directory) == prefix,
+                try change.connection.blocker(of: directory) == nil
+            else { return false }
+            try change.run(
+                "UPDATE nodes SET prefix = ?, listed = NULL WHERE id = ? AND prefix IS NULL",
+                [.blob(prefix.bytes), .int(Int64(directory.raw))])
+            return change.connection.changes > 0
+        }
     }
 }

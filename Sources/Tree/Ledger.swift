@@ -12,10 +12,12 @@ public struct Situation: Sendable {
     public var held: HeldObject?
     /// What is at `wanted`, if it is not the name's own.
     public var occupant: HeldObject?
-    /// A write to `wanted` whose outcome is not known.
+    /// A write whose outcome is not known: to `wanted`, or of this name to where it was wanted before.
     public var attempt: Attempt?
     /// Another name's object with the node's present content.
     public var twin: HeldObject?
+    /// A directory that was moved away, but has its undiscovered children still where this name's object goes.
+    public var blocker: NameID?
 }
 
 extension Tree {
@@ -36,10 +38,15 @@ extension Tree {
                     """, [.int(Int64(node.id.raw)), .int(node.content), .int(id.raw)]
                 ) { HeldObject(row: $0) }
             }
+            var attempt = try connection.attempt(at: wanted)
+            if attempt == nil { attempt = try connection.attempt(by: id) }
+            let blocker = try connection.blocker(of: node.isDirectory ? node.id : name.parent)
             return Situation(
                 name: name, node: node, wanted: wanted, held: held,
-                occupant: atWanted?.owner == id ? nil : atWanted, attempt: try connection.attempt(at: wanted),
-                twin: twin)
+                occupant: atWanted?.owner == id ? nil : atWanted, attempt: attempt, twin: twin,
+                blocker: try blocker.flatMap { blocker throws(DatabaseError) in
+                    try connection.names(of: blocker).first?.id
+                })
         }
     }
 
@@ -81,8 +88,12 @@ extension Tree {
     public func backlog() throws(TreeError) -> Backlog {
         try look { connection throws(DatabaseError) in
             let names = try connection.first("SELECT COUNT(*) FROM names WHERE work = 1", []) { $0.int(0) } ?? 0
-            let leftovers =
+            let objects =
                 try connection.first("SELECT COUNT(*) FROM objects WHERE owner IS NULL", []) { $0.int(0) } ?? 0
+            let attempts =
+                try connection.first(
+                    "SELECT COUNT(*) FROM attempts WHERE name NOT IN (SELECT id FROM names)", []
+                ) { $0.int(0) } ?? 0
             let bytes =
                 try connection.first(
                     """
@@ -90,13 +101,15 @@ extension Tree {
                     WHERE work = 1 AND nodes.content > 0
                     """, []
                 ) { $0.int(0) } ?? 0
-            return Backlog(names: names, leftovers: leftovers, bytes: bytes)
+            return Backlog(names: names, leftovers: objects + attempts, bytes: bytes)
         }
     }
 
-    /// Records a write before it is sent.
+    /// Records a write before it is sent. Throws `.notFound` if the name is gone: nobody would look at what becomes
+    /// of the write.
     public func begin(_ attempt: Attempt) throws(TreeError) {
         try change { change in
+            guard try change.connection.name(attempt.name) != nil else { throw TreeError.notFound }
             try change.run(
                 """
                 INSERT OR REPLACE INTO attempts(key, tag, name, node, content, attributes) VALUES(?, ?, ?, ?, ?, ?)
@@ -136,8 +149,6 @@ extension Tree {
                 guard try change.connection.newestContent(of: node.id) <= attempt.content else { return }
                 node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
                 try node.update(in: change.connection)
-            } else if node.isDirectory, node.prefix == nil {
-                try change.adoptPrefix(&node, attempt.key)
             }
         }
     }
@@ -152,7 +163,7 @@ extension Tree {
             guard let held, held.key == wanted, held.node == node.id, held.content == node.content,
                 held.attributes == node.attributes, !node.isLive,
                 !node.isDirectory || node.prefix == wanted,
-                try change.connection.attempt(at: wanted) == nil
+                try change.connection.attempt(at: wanted) == nil, try change.connection.attempt(by: id) == nil
             else { return false }
             try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
             return true
@@ -228,14 +239,7 @@ public struct Backlog: Sendable, Equatable {
 extension Change {
     func close(_ attempt: Attempt) throws(DatabaseError) {
         try run("DELETE FROM attempts WHERE key = ? AND tag = ?", [.blob(attempt.key.bytes), .text(attempt.tag)])
-    }
-
-    /// A directory made here gets its place in the bucket, unless another directory's children still lie there.
-    func adoptPrefix(_ node: inout Node, _ prefix: ByteString) throws(DatabaseError) {
-        guard try !connection.isOccupiedByOthers(prefix: prefix) else { return }
-        node.prefix = prefix
-        node.listed = nil
-        try node.update(in: connection)
+        if let held = try connection.held(at: attempt.key), held.owner == nil { isLeftOver(attempt.key) }
     }
 }
 
@@ -245,24 +249,6 @@ extension Connection {
         try first(
             "SELECT MAX(content) FROM objects WHERE node = ? AND owner IS NOT NULL", [.int(Int64(node.raw))]
         ) { $0.isNull(0) ? -1 : $0.int(0) } ?? -1
-    }
-
-    /// Whether the children of a directory that belongs elsewhere lie at this prefix or below it.
-    func isOccupiedByOthers(prefix: ByteString) throws(DatabaseError) -> Bool {
-        let places = try all(
-            "SELECT id, prefix FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ?",
-            [.blob(prefix.bytes), .blob(prefix.afterAll.bytes)]
-        ) { (NodeID(UInt64($0.int(0))), ByteString(bytes: $0.blob(1))) }
-        for (directory, place) in places where try wantedPrefix(directory) != place { return true }
-        return false
-    }
-
-    /// Whether a directory's children lie at this prefix or below it.
-    func isOccupied(prefix: ByteString) throws(DatabaseError) -> Bool {
-        try first(
-            "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? LIMIT 1",
-            [.blob(prefix.bytes), .blob(prefix.afterAll.bytes)]
-        ) { _ in true } ?? false
     }
 }
 

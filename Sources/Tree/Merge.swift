@@ -135,11 +135,8 @@ final class Merge {
     func directory(_ childPrefix: ByteString) throws {
         let component = childPrefix.dropFirst(prefix.count).dropLast(1)
         let shown = KeyMapping.shownName(component)
-        if let taken = try connection.name(parent, shown), var node = try connection.node(taken.node) {
-            if node.isDirectory {
-                if node.prefix == nil { try change.adoptPrefix(&node, childPrefix) }
-                return
-            }
+        if let taken = try connection.name(parent, shown), let node = try connection.node(taken.node) {
+            if node.isDirectory { return }
             if try isSpokenFor(childPrefix) { return }
             guard try setAside(taken) else { return }
         } else if try isSpokenFor(childPrefix) {
@@ -158,8 +155,13 @@ final class Merge {
 
     /// Whether what lies below the prefix belongs to names that are moving or being deleted.
     private func isSpokenFor(_ childPrefix: ByteString) throws -> Bool {
-        if try connection.isOccupied(prefix: childPrefix) { return true }
         let bounds: [SQLValue] = [.blob(childPrefix.bytes), .blob(childPrefix.afterAll.bytes)]
+        if try connection.first(
+            "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? LIMIT 1", bounds, { _ in true })
+            != nil
+        {
+            return true
+        }
         if try connection.first("SELECT 1 FROM objects WHERE key >= ? AND key < ? LIMIT 1", bounds, { _ in true })
             != nil
         {

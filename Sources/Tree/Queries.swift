@@ -58,6 +58,28 @@ extension Connection {
         return prefix
     }
 
+    /// The first directory, from the root on, that still has its children where this directory, or one that holds it,
+    /// is to have its own: until it has been listed to its end and left, nothing may be put there.
+    func blocker(of directory: NodeID) throws(DatabaseError) -> NodeID? {
+        var chain: [(node: NodeID, component: ByteString)] = []
+        var place = directory
+        while place != .root {
+            guard let name = try names(of: place).first else { return nil }
+            chain.append((place, name.component ?? name.name))
+            place = name.parent
+        }
+        var prefix = ByteString()
+        for (node, component) in chain.reversed() {
+            prefix = prefix + component + "/"
+            let other = try first(
+                "SELECT id FROM nodes WHERE prefix = ? AND id <> ? LIMIT 1",
+                [.blob(prefix.bytes), .int(Int64(node.raw))]
+            ) { NodeID(UInt64($0.int(0))) }
+            if let other { return other }
+        }
+        return nil
+    }
+
     func wantedKey(_ name: Name, isDirectory: Bool) throws(DatabaseError) -> ByteString? {
         guard let prefix = try wantedPrefix(name.parent) else { return nil }
         let key = prefix + (name.component ?? name.name)
@@ -83,6 +105,12 @@ extension Connection {
     func attempt(at key: ByteString) throws(DatabaseError) -> Attempt? {
         try first(
             "SELECT key, tag, name, node, content, attributes FROM attempts WHERE key = ?", [.blob(key.bytes)]
+        ) { Attempt(row: $0) }
+    }
+
+    func attempt(by name: NameID) throws(DatabaseError) -> Attempt? {
+        try first(
+            "SELECT key, tag, name, node, content, attributes FROM attempts WHERE name = ? LIMIT 1", [.int(name.raw)]
         ) { Attempt(row: $0) }
     }
 
