@@ -111,10 +111,10 @@ class Mount:
         reports = json.loads(self.command("status", self.path, "--json", timeout=20).stdout)
         return reports[0]
 
-    def flush(self, path=None, timeout=90, **options):
-        return self.command("flush", path or self.path, timeout=timeout, **options)
+    def flush(self, path=None, timeout=70, **options):
+        return self.command("flush", path or self.path, "--timeout", str(timeout - 10), timeout=timeout, **options)
 
-    def umount(self, *options, timeout=90, **more):
+    def umount(self, *options, timeout=80, **more):
         # So that one that would wait for ever says what is left.
         options = options or ("--timeout", str(timeout - 20))
         result = self.command("umount", self.path, *options, timeout=timeout, **more)
