@@ -14,7 +14,7 @@ public struct MountConfiguration: Sendable, Equatable {
         public var limitBytes: Int64 = 10 << 30
         /// Bytes of the disk that are left free.
         public var reserveBytes: Int64 = 1 << 30
-        /// Most bytes not yet uploaded; writers wait beyond. nil: the limit.
+        /// Most bytes not yet uploaded; writers wait beyond. nil: four fifths of the limit.
         public var maximumDirtyBytes: Int64?
     }
 

@@ -60,12 +60,12 @@ public enum Settings {
         Setting("anonymous", .flag(\.anonymous), "sign nothing: a public bucket"),
         Setting(
             "cache.directory", .path(\.cache.directory, "DIR"), option: "cache-dir",
-            "where contents are kept locally; default: below ~/.cache/pail"),
+            "where contents are kept locally; default: below ~/.cache/pail, root's below /var/cache/pail"),
         Setting("cache.limit", .size(\.cache.limitBytes), "most contents to keep on disk; default 10GiB"),
         Setting("cache.reserve", .size(\.cache.reserveBytes), "leave this much of the disk free; default 1GiB"),
         Setting(
             "cache.maximumDirty", .size(\.cache.maximumDirtyBytes),
-            "most bytes not yet uploaded, writers wait beyond; default: the limit"),
+            "most bytes not yet uploaded, writers wait beyond; default: four fifths of the limit"),
         Setting("readOnly", .flag(\.readOnly), "refuse changes"),
         Setting("allowOther", .flag(\.allowOther), "let other users in (needs user_allow_other in /etc/fuse.conf)"),
         Setting("nonEmpty", .flag(\.nonEmpty), "mount over a directory that has entries"),
@@ -89,7 +89,9 @@ public enum Settings {
             "concurrency.fetches", .number(\.concurrency.fetches, 1...256), option: "fetches",
             "ranges fetched at a time; default 32"),
         Setting("tls.caFile", .path(\.tls.caFile, "FILE"), "certificates to trust; default: the system's"),
-        Setting("tls.verify", .flag(\.tls.verify), "check the service's certificate; default true"),
+        Setting(
+            "tls.verify", .flag(\.tls.verify),
+            "check the service's certificate; default true, --tls-verify=false doesn't"),
         Setting(
             "proxy", .url(\.proxy, schemes: ["http", "https", "socks5", "socks5h", "socks4"]),
             "go through this proxy; default: https_proxy and its like"),

@@ -96,7 +96,7 @@ struct Backend: Sendable {
             do {
                 _ = try await Self.credentials(configuration).current()
             } catch {
-                throw MountFailure(.bucket, error.description)
+                throw MountFailure(.bucket, "\(configuration.bucket?.description ?? ""): credentials: \(error)")
             }
         }
         let policy = RetryPolicy(attempts: 3, baseMilliseconds: 200, ceilingMilliseconds: 1_000)
@@ -151,6 +151,12 @@ struct Backend: Sendable {
         }
         settings.stallMilliseconds = configuration.requestTimeoutMilliseconds
         return settings
+    }
+
+    /// The endpoint that the configuration, the environment or the profile names; nil: Amazon's, or no service at all.
+    static func givenEndpoint(_ configuration: MountConfiguration) -> String? {
+        guard case .s3(let bucket, _)? = configuration.bucket else { return nil }
+        return settings(configuration, bucket: bucket).endpoint
     }
 
     /// Where requests go, for people and for checks of the network.

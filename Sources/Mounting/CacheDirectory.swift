@@ -28,7 +28,7 @@ public struct CacheDirectory: Sendable {
             return
         }
         let address = configuration.bucket?.description ?? ""
-        path = Self.base + "/" + Self.name(of: address, endpoint: configuration.endpoint)
+        path = Self.base + "/" + Self.name(of: address, endpoint: Backend.givenEndpoint(configuration))
     }
 
     /// `/var/cache/pail` for root, else as the XDG Base Directory Specification has it.

@@ -11,12 +11,13 @@ struct CacheIdentity: Sendable, Equatable {
     /// Random, 32 hexadecimal digits: tells this cache's changes from those of other mounts.
     var id: String
 
-    /// Reads the directory's identity, or gives it one.
-    static func establish(
+    /// The directory's identity, which must be that of this bucket; a new one for a directory that has none. Nothing is
+    /// written: until the bucket was reached, the directory stays free for another.
+    static func find(
         _ directory: CacheDirectory, for configuration: MountConfiguration
     ) throws(MountFailure) -> CacheIdentity {
         let bucket = configuration.bucket?.description ?? ""
-        let endpoint = configuration.endpoint ?? "-"
+        let endpoint = Backend.givenEndpoint(configuration) ?? "-"
         if let text = SmallFile.read(directory.identityFile) {
             let found = try parse(text, directory)
             guard found.bucket == bucket, found.endpoint == endpoint else {
@@ -26,13 +27,17 @@ struct CacheIdentity: Sendable, Equatable {
             }
             return found
         }
-        let identity = CacheIdentity(bucket: bucket, endpoint: endpoint, id: try random(directory))
+        return CacheIdentity(bucket: bucket, endpoint: endpoint, id: try random(directory))
+    }
+
+    /// Makes the directory this bucket's. Before anything of the bucket is put there.
+    func claim(_ directory: CacheDirectory) throws(MountFailure) {
+        if access(directory.identityFile, F_OK) == 0 { return }
         do {
-            try SmallFile.write(identity.text, to: directory.identityFile)
+            try SmallFile.write(text, to: directory.identityFile)
         } catch {
             throw directory.failure("can't be written", error)
         }
-        return identity
     }
 
     private var text: String {

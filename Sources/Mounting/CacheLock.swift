@@ -23,13 +23,8 @@ final class CacheLock: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Whether a process holds the lock of the cache directory at `path`. One that may not be looked at counts as held.
-    static func isHeld(_ directory: CacheDirectory) -> Bool {
-        let descriptor = pail_open(directory.lockFile, O_RDONLY | O_CLOEXEC, 0)
-        guard descriptor >= 0 else { return errno != ENOENT && errno != ENOTDIR }
-        defer { close(descriptor) }
-        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
-    }
+    /// Whether a process holds the cache directory's lock. One that may not be looked at counts as held.
+    static func isHeld(_ directory: CacheDirectory) -> Bool { SmallFile.isLocked(directory.lockFile) }
 
     /// The process that holds it.
     static func holder(_ directory: CacheDirectory) -> String {

@@ -46,6 +46,7 @@ public final class Daemon: Sendable {
     private let control = Lock(ControlServer?.none)
     private let lock: CacheLock
     private let registry: MountRegistry
+    private let registration = Lock(Registration?.none)
     private let events: AsyncStream<Event>
     private let continuation: AsyncStream<Event>.Continuation
 
@@ -72,17 +73,18 @@ public final class Daemon: Sendable {
         let directory = CacheDirectory(for: configuration)
         try directory.prepare()
         let mountPoint = MountPoint(MountPoint.resolved(configuration.mountPoint ?? ""))
-        try mountPoint.check(configuration, cache: directory)
+        try await mountPoint.check(configuration, cache: directory)
         let lock = try await Handover.lock(directory)
         guard directory.freeBytes() >= minimumFreeBytes else {
             throw MountFailure(
                 .cache, "the disk of the cache directory \(directory.path) is full: free some space, or --cache-dir")
         }
-        let identity = try CacheIdentity.establish(directory, for: configuration)
+        let identity = try CacheIdentity.find(directory, for: configuration)
         let log = Log(level: configuration.log.level.logLevel, sink: sink(configuration, directory, inBackground))
         let backend = try Backend(configuration, cache: directory, log: log)
         do throws(MountFailure) {
             try await backend.check(configuration)
+            try identity.claim(directory)
             let marker = RunningMarker(directory: directory)
             let prior = marker.priorStop()
             if prior == .clean { try marker.begin() }
@@ -154,7 +156,8 @@ public final class Daemon: Sendable {
         }
         do throws(MountFailure) {
             try await checkAnswer()
-            try registry.add(mountPoint: mountPoint.path, cacheDirectory: directory.path)
+            let entry = try registry.add(mountPoint: mountPoint.path, cacheDirectory: directory.path)
+            registration.withLock { $0 = entry }
         } catch {
             server.close()
             await abandon()
@@ -175,10 +178,16 @@ public final class Daemon: Sendable {
         do {
             try session.mount(at: mountPoint.path)
         } catch {
-            let others = configuration.allowOther ? ": /etc/fuse.conf must have the line user_allow_other" : ""
-            let remedy = geteuid() == 0 ? "" : others.isEmpty ? ": pail doctor says what is missing" : others
             throw MountFailure(.mountPoint, "\(error)\(remedy)")
         }
+    }
+
+    /// What may be in the way of a mount that was refused.
+    private var remedy: String {
+        if let fault = FuseDevice.fault() { return ": \(fault.what): \(fault.remedy)" }
+        if geteuid() == 0 { return "" }
+        if configuration.allowOther { return ": /etc/fuse.conf must have the line user_allow_other" }
+        return ": pail doctor says what is missing"
     }
 
     private func checkAnswer() async throws(MountFailure) {
@@ -253,7 +262,7 @@ public final class Daemon: Sendable {
         let left = stack.progress()
         await stack.close(log: log)
         RunningMarker(directory: directory).end()
-        registry.remove()
+        registration.withLock { $0 }?.end()
         log.info("mount", left.files == 0 ? "ended, all uploaded" : "ended, \(left.files) files to be carried on")
         let reply: ControlReply = left.files == 0 ? .done : .failed(.incomplete, Self.carriedOn(left, mountPoint.path))
         for watcher in state.withLock({ $0.watchers }) { _ = watcher.call(reply) }

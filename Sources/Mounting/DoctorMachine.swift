@@ -15,19 +15,8 @@ extension Doctor {
     }
 
     private func device() -> Finding {
-        let descriptor = pail_open("/dev/fuse", O_RDWR | O_CLOEXEC, 0)
-        if descriptor >= 0 {
-            close(descriptor)
-            return Finding(.ok, "fuse", "/dev/fuse can be opened")
-        }
-        let error = Errno.current
-        let remedy =
-            switch error.code {
-            case ENOENT, ENODEV, ENXIO: "run modprobe fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN"
-            case EPERM: "allow the device to the container: --device /dev/fuse --cap-add SYS_ADMIN"
-            default: "make it accessible: chmod 666 /dev/fuse"
-            }
-        return Finding(.fail, "fuse", "/dev/fuse: \(error)", remedy: remedy)
+        guard let fault = FuseDevice.fault() else { return Finding(.ok, "fuse", "/dev/fuse can be opened") }
+        return Finding(.fail, "fuse", fault.what, remedy: fault.remedy)
     }
 
     private func helper() -> Finding {
@@ -88,5 +77,25 @@ extension Doctor {
                     remedy: "that mount has to be unmounted before this bucket can be mounted again"))
         }
         return findings
+    }
+}
+
+/// The kernel's door for file systems that are programs.
+enum FuseDevice {
+    /// Why this user can't open it, and what to do; nil if nothing is wrong.
+    static func fault() -> (what: String, remedy: String)? {
+        let descriptor = pail_open("/dev/fuse", O_RDWR | O_CLOEXEC, 0)
+        guard descriptor < 0 else {
+            close(descriptor)
+            return nil
+        }
+        let error = Errno.current
+        let remedy =
+            switch error.code {
+            case ENOENT, ENODEV, ENXIO: "run modprobe fuse; in a container: --device /dev/fuse --cap-add SYS_ADMIN"
+            case EPERM: "allow the device to the container: --device /dev/fuse --cap-add SYS_ADMIN"
+            default: "make it accessible, as root: chmod 666 /dev/fuse"
+            }
+        return ("/dev/fuse: \(error)", remedy)
     }
 }

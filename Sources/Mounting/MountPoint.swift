@@ -9,17 +9,14 @@ public struct MountPoint: Sendable {
     public init(_ path: String) { self.path = path }
 
     /// Refuses what can't be mounted on. A mount of pail's whose daemon has died is taken away first.
-    func check(_ configuration: MountConfiguration, cache: CacheDirectory) throws(MountFailure) {
-        var status = stat()
-        if stat(path, &status) != 0 {
-            guard errno == ENOTCONN, mountedType?.hasPrefix("fuse") == true else {
-                throw unusable(Errno.current)
-            }
+    func check(_ configuration: MountConfiguration, cache: CacheDirectory) async throws(MountFailure) {
+        if mountedType == "fuse.pail", await isDead() {
             guard case .done = unmount(lazily: true) else {
                 throw MountFailure(.mountPoint, "\(path) is a mount whose daemon has died: run fusermount3 -u \(path)")
             }
-            guard stat(path, &status) == 0 else { throw unusable(Errno.current) }
         }
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw unusable(Errno.current) }
         guard status.st_mode & S_IFMT == S_IFDIR else {
             throw MountFailure(.mountPoint, "mount point \(path) is not a directory")
         }
@@ -68,6 +65,19 @@ public struct MountPoint: Sendable {
     public static func exists(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0
+    }
+
+    private static let answerMilliseconds: Int64 = 5_000
+
+    /// Whether the daemon of the mount here has died. Asked by statfs(2): stat(2) may still be answered from what the
+    /// kernel remembers.
+    private func isDead() async -> Bool {
+        let path = path
+        let code = await Threads.value(withinMilliseconds: Self.answerMilliseconds) { () -> Int32 in
+            var statistics = statvfs()
+            return statvfs(path, &statistics) == 0 ? 0 : errno
+        }
+        return code == ENOTCONN
     }
 
     private func unusable(_ error: Errno) -> MountFailure {

@@ -4,7 +4,8 @@ import Glibc
 import Primitives
 
 /// Where `pail status` and `pail umount` find the mounts of this user: one small file a daemon, in a directory that
-/// nobody else can write to.
+/// nobody else can write to. Its daemon holds a lock on the file, so that it counts as long as the daemon lives, however
+/// that ends: a process number may be that of a zombie or of another program by now.
 public struct MountRegistry: Sendable {
     /// A daemon that runs.
     public struct Entry: Sendable, Equatable {
@@ -33,30 +34,35 @@ public struct MountRegistry: Sendable {
         else { throw MountFailure(.failed, "\(path) must be a directory of your own with mode 0700: remove it") }
     }
 
-    func add(mountPoint: String, cacheDirectory: String) throws(MountFailure) {
-        let text = "mountPoint \(LineText.escape(mountPoint))\ncache \(LineText.escape(cacheDirectory))\n"
+    /// Enters a mount of this process, until the registration or the process ends.
+    func add(mountPoint: String, cacheDirectory: String) throws(MountFailure) -> Registration {
+        let text =
+            "pid \(getpid())\nmountPoint \(LineText.escape(mountPoint))\ncache \(LineText.escape(cacheDirectory))\n"
+        // In part random: who removes a dead daemon's file must not hit a new one of the same name.
+        let random = String(UInt64.random(in: 0...(.max)), radix: 16)
+        let file = "\(path)/\(getpid())-\(random)\(Self.ending)"
         do {
-            try SmallFile.write(text, to: file(getpid()))
+            return Registration(path: file, descriptor: try SmallFile.writeLocked(text, to: file))
         } catch {
             throw MountFailure(.failed, "can't write to \(path): \(error)")
         }
     }
 
-    func remove() { unlink(file(getpid())) }
-
     /// The daemons that run; what dead ones have left is removed.
     public func entries() -> [Entry] {
         var entries: [Entry] = []
-        for name in Directory.entries(path) ?? [] where name.hasSuffix(".mount") {
-            guard let process = Int32(name.dropLast(6)), let text = SmallFile.read(file(process)),
+        for name in Directory.entries(path) ?? [] where name.hasSuffix(Self.ending) {
+            let file = "\(path)/\(name)"
+            guard SmallFile.isLocked(file) else {
+                unlink(file)
+                continue
+            }
+            guard let text = SmallFile.read(file),
+                let process = SmallFile.field("pid", in: text).flatMap({ Int32($0) }),
                 let mountPoint = SmallFile.field("mountPoint", in: text),
                 let cache = SmallFile.field("cache", in: text)
             else { continue }
-            if kill(process, 0) == 0 || errno == EPERM, CacheLock.isHeld(CacheDirectory(path: cache)) {
-                entries.append(Entry(mountPoint: mountPoint, process: process, cacheDirectory: cache))
-            } else {
-                unlink(file(process))
-            }
+            entries.append(Entry(mountPoint: mountPoint, process: process, cacheDirectory: cache))
         }
         return entries.sorted { ($0.mountPoint, $0.process) < ($1.mountPoint, $1.process) }
     }
@@ -67,5 +73,22 @@ public struct MountRegistry: Sendable {
         return matching.max { $0.mountPoint.utf8.count < $1.mountPoint.utf8.count }
     }
 
-    private func file(_ process: Int32) -> String { "\(path)/\(process).mount" }
+    private static let ending = ".mount"
+}
+
+/// A daemon's place in the registry.
+final class Registration: Sendable {
+    private let path: String
+    private let descriptor: Int32
+
+    fileprivate init(path: String, descriptor: Int32) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    /// To be called once.
+    func end() {
+        unlink(path)
+        close(descriptor)
+    }
 }

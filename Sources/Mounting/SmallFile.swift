@@ -27,24 +27,52 @@ enum SmallFile {
 
     /// Replaces the file whole, mode 0600, and on disk when this returns.
     static func write(_ text: String, to path: String) throws(Errno) {
+        close(try replace(path, with: text, locked: false))
+    }
+
+    /// As `write`, and whoever sees the file sees it locked (flock(2)) until the descriptor that this returns is closed.
+    static func writeLocked(_ text: String, to path: String) throws(Errno) -> Int32 {
+        try replace(path, with: text, locked: true)
+    }
+
+    /// Whether a process holds the file's lock. A file that may not be looked at counts as locked.
+    static func isLocked(_ path: String) -> Bool {
+        let descriptor = pail_open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0)
+        guard descriptor >= 0 else { return errno != ENOENT && errno != ENOTDIR }
+        defer { close(descriptor) }
+        return flock(descriptor, LOCK_SH | LOCK_NB) != 0
+    }
+
+    private static func replace(_ path: String, with text: String, locked: Bool) throws(Errno) -> Int32 {
         let temporary = path + ".new"
         let descriptor = try Errno.check {
             pail_open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         }
-        defer { close(descriptor) }
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let count = try Errno.check { rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) } }
-            rest = rest.dropFirst(count)
+        do throws(Errno) {
+            if locked { try Errno.check { flock(descriptor, LOCK_EX | LOCK_NB) } }
+            var rest = Array(text.utf8)[...]
+            while !rest.isEmpty {
+                let count = try Errno.check {
+                    rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+                }
+                rest = rest.dropFirst(count)
+            }
+            try Errno.check { fsync(descriptor) }
+            try Errno.check { rename(temporary, path) }
+        } catch {
+            close(descriptor)
+            throw error
         }
-        try Errno.check { fsync(descriptor) }
-        try Errno.check { rename(temporary, path) }
+        syncParent(of: path)
+        return descriptor
+    }
+
+    private static func syncParent(of path: String) {
         let slash = path.lastIndex(of: "/") ?? path.startIndex
         let directory = pail_open(String(path[..<slash]) + "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
-        if directory >= 0 {
-            fsync(directory)
-            close(directory)
-        }
+        guard directory >= 0 else { return }
+        fsync(directory)
+        close(directory)
     }
 
     /// The last line of a file that may be long.

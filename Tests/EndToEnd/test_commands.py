@@ -44,6 +44,26 @@ def test_status(mount):
     assert all(isinstance(value, (str, int)) for value in report.values())
 
 
+@pytest.mark.on("local")
+def test_status_after_a_death_that_nobody_waited_for(mounts, bucket):
+    """A daemon that is a zombie is no daemon: what comes after it stands alone in the list."""
+    mount = mounts(bucket, mount=False)
+    arguments = ["mount", "-f", bucket.address, mount.path, "--cache-dir", mount.cache]
+    first = subprocess.Popen([PAIL, *map(str, arguments)], stdin=subprocess.DEVNULL, env=mount.environment)
+    try:
+        # Not status() itself: it wants a mount.
+        wait_until(lambda: mount.command("status", mount.path, check=False).returncode == OK, 20, "the mount")
+        first.kill()
+        wait_until(lambda: not is_alive(first.pid), 20, "the first daemon's death")
+        mount.mount()
+        reports = json.loads(mount.command("status", "--json").stdout)
+        pids = [report["pid"] for report in reports if report["mountPoint"] == str(mount.path)]
+        assert pids == [mount.process] and mount.process != first.pid
+    finally:
+        first.kill()
+        first.wait(timeout=20)
+
+
 def test_nothing_is_mounted(place):
     env = environment(place)
     result = run(PAIL, "status", env=env)
@@ -215,6 +235,32 @@ def test_unreachable_endpoint(mounts, place):
     end = ["s3://bucket", mount.path, "--cache-dir", mount.cache, "--endpoint"]
     refuse(mount, [*end, "http://127.0.0.1:9"], BUCKET, "127.0.0.1")
     refuse(mount, [*end, "http://name.invalid"], BUCKET, "name.invalid")
+
+
+@pytest.mark.on("ministack")
+def test_a_failed_mount_claims_no_cache(mounts, bucket):
+    """After a mistyped endpoint or bucket, the same cache directory takes the right one, and from then on no other."""
+    mount = mounts(bucket, mount=False)
+    end = [mount.path, "--cache-dir", mount.cache]
+    refuse(mount, [bucket.address, *end, "--endpoint", "http://127.0.0.1:9"], BUCKET, "127.0.0.1")
+    refuse(mount, ["s3://no-such-bucket-of-ours", *end, *bucket.options], BUCKET, "no-such-bucket-of-ours")
+    mount.mount()
+    mount.umount()
+    refuse(mount, ["s3://no-such-bucket-of-ours", *end, *bucket.options], CACHE, "is that of")
+
+
+@pytest.mark.on("ministack")
+def test_another_endpoint_is_another_bucket(mounts, bucket):
+    """Also when it is the environment that names it."""
+    mount = mounts(bucket)
+    mount.umount()
+    endpoint = bucket.options.index("--endpoint")
+    options = [*bucket.options[:endpoint], *bucket.options[endpoint + 2:]]
+    arguments = [bucket.address, mount.path, "--cache-dir", mount.cache, *options]
+    mount.environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
+    refuse(mount, arguments, CACHE, "is that of")
+    mount.environment["AWS_ENDPOINT_URL"] = bucket.endpoint
+    assert mount.command("mount", *arguments).returncode == OK
 
 
 def test_bad_password_file(mounts, place):
