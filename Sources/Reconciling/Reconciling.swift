@@ -160,7 +160,7 @@ extension Reconciler {
             do throws(FetchError) {
                 try await fetcher.fetch(
                     file, range,
-                    origin: Origin(key: origin.key, etag: origin.etag, sizeBytes: origin.sizeBytes))
+                    origin: origin)
             } catch let error {
                 throw BucketError(error, origin)
             }

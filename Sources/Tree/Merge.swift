@@ -157,7 +157,8 @@ final class Merge {
     private func isSpokenFor(_ childPrefix: ByteString) throws -> Bool {
         let bounds: [SQLValue] = [.blob(childPrefix.bytes), .blob(childPrefix.afterAll.bytes)]
         if try connection.first(
-            "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? LIMIT 1", bounds, { _ in true })
+            "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? LIMIT 1", bounds, { _ in true }
+        )
             != nil
         {
             return true
