@@ -211,7 +211,7 @@ public final class Fetcher: Sendable {
         for _ in 0..<max(1, settings.attempts) {
             do throws(StoreError) {
                 let body = try await store.read(origin.key, range: range, ifMatch: origin.etag)
-                if let etag = origin.etag, let given = body.info.etag, given != etag {
+                if let given = body.info.etag, given != origin.etag {
                     throw StoreError(.conditionFailed, "read", key: origin.key, detail: "another version came")
                 }
                 if Int64(body.bytes.count) == range.length { return body.bytes }
