@@ -122,6 +122,4 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
         for number, mount in enumerate(getattr(item, "made_mounts", [])):
-            lines = mount.log().splitlines()[-25:]
-            if lines:
-                report.sections.append((f"log of mount {number}", "\n".join(lines)))
+            report.sections.append((f"mount {number}", mount.describe()))

@@ -111,10 +111,12 @@ class Mount:
         reports = json.loads(self.command("status", self.path, "--json", timeout=20).stdout)
         return reports[0]
 
-    def flush(self, path=None, timeout=90, **options):
-        return self.command("flush", path or self.path, timeout=timeout, **options)
+    def flush(self, path=None, timeout=70, **options):
+        return self.command("flush", path or self.path, "--timeout", str(timeout - 10), timeout=timeout, **options)
 
-    def umount(self, *options, timeout=90, **more):
+    def umount(self, *options, timeout=80, **more):
+        # So that one that would wait for ever says what is left.
+        options = options or ("--timeout", str(timeout - 20))
         result = self.command("umount", self.path, *options, timeout=timeout, **more)
         if result.returncode == 0:
             self.process = None
@@ -135,6 +137,16 @@ class Mount:
         text = Path(f"/proc/{self.process}/status").read_text()
         name = "VmHWM" if peak else "VmRSS"
         return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M)[1]) * 1024
+
+    def describe(self):
+        """For people who look into a failed test: what the daemon says of itself, and the end of its log."""
+        lines = []
+        if self.process and is_alive(self.process):
+            try:
+                lines += self.command("status", self.path, check=False, timeout=10).stdout.splitlines()
+            except subprocess.TimeoutExpired:
+                lines.append("pail status doesn't answer")
+        return "\n".join(lines + self.log().splitlines()[-25:])
 
     def log(self):
         try:
