@@ -11,7 +11,9 @@ public struct MountPoint: Sendable {
     /// Refuses what can't be mounted on. A mount of pail's whose daemon has died is taken away first.
     func check(_ configuration: MountConfiguration, cache: CacheDirectory) throws(MountFailure) {
         var status = stat()
-        if stat(path, &status) != 0 {
+        // The kernel goes on answering stat from its cache when a daemon has died; statvfs asks the daemon.
+        var statistics = statvfs()
+        if statvfs(path, &statistics) != 0 || stat(path, &status) != 0 {
             guard errno == ENOTCONN, mountedType?.hasPrefix("fuse") == true else {
                 throw unusable(Errno.current)
             }
