@@ -123,13 +123,14 @@ public final class Discovery: Sendable {
         var from: String?
         repeat {
             let token = from
+            let sincePage = try inTree(tree.sequence())
             let page = try await inStore(
                 await objects.list(prefix: prefix, delimited: true, from: token, limit: Discovery.pageSize))
             let visible = page.withoutOwn()
             for object in visible.objects { seen.insert(object.key.hashValue) }
             for below in visible.prefixes { seen.insert(below.hashValue) }
             tell(
-                try inTree(tree.merge(visible, into: directory, prefix: prefix, since: since, now: asked)))
+                try inTree(tree.merge(visible, into: directory, prefix: prefix, since: sincePage, now: asked)))
             from = page.next
         } while from != nil
         tell(
@@ -166,7 +167,7 @@ public final class Discovery: Sendable {
         }
     }
 
-    /// What the HEAD of a single name says about the name the tree has.
+    /// What the HEAD of `key` says about the name the tree has, if its object is there.
     private func settle(
         _ found: Found, _ key: ByteString, _ info: ObjectInfo?, since: Int64, now: Timestamp
     ) async throws(BucketError) -> [TreeEvent] {

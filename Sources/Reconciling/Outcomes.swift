@@ -136,7 +136,7 @@ extension Reconciler {
         let isDone = try await alone(with: [key]) { () async throws(BucketError) in
             if try inTree(tree.attempt(at: key)) != nil { return try await verifyLeftover(key) }
             guard let held = try inTree(tree.held(at: key)), held.owner == nil else { return }
-            guard try inTree(tree.leave(held)) else {
+            guard try inTree(tree.isExpendable(held)) else {
                 return putOff(.leftover(key), milliseconds: Reconciler.waitMilliseconds)
             }
             if isProtected(held.node) { return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 500) }

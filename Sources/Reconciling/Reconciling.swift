@@ -26,9 +26,8 @@ extension Reconciler {
             // One name of a node at a time, so that the node's versions reach the bucket in order.
             let node = ByteString("/node/\(situation.node.id.raw)")
             let keys = Set(
-                [situation.wanted, situation.held?.key, situation.twin?.key, situation.attempt?.key, node].compactMap {
-                    $0
-                })
+                [situation.wanted, situation.attempt?.key, situation.held?.key, situation.twin?.key, node]
+                    .compactMap { $0 })
             let isDone = try await alone(with: keys) { () async throws(BucketError) in
                 // The look was before the keys were taken; look again.
                 guard let situation = try inTree(tree.situation(of: name)), Step.next(situation) == step

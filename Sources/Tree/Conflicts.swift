@@ -14,7 +14,7 @@ extension Tree {
             guard let name = try change.connection.name(id), let node = try change.connection.node(name.node),
                 let etag = info.etag
             else { return ([], nil) }
-            let merge = Merge(change, self.defaults, name.parent, ByteString(), Int64.max, now)
+            let merge = Merge(change, self, name.parent, ByteString(), Int64.max, now)
             let held = try change.connection.held(by: id)
             if node.isDirectory {
                 // Somebody made the same directory: its marker is ours to describe.
@@ -104,7 +104,7 @@ extension Tree {
     public func arrive(_ directory: NodeID, _ prefix: ByteString) throws(TreeError) -> Bool {
         try change { change in
             guard try change.connection.wantedPrefix(directory) == prefix,
-                try change.connection.blocker(of: directory) == nil
+                try change.connection.blocker(of: directory, at: prefix) == nil
             else { return false }
             try change.run(
                 "UPDATE nodes SET prefix = ?, listed = NULL WHERE id = ? AND prefix IS NULL",

@@ -16,7 +16,7 @@ public struct Situation: Sendable {
     public var attempt: Attempt?
     /// Another name's object with the node's present content.
     public var twin: HeldObject?
-    /// A directory that was moved away, but has its undiscovered children still where this name's object goes.
+    /// A directory that has to be at its place, or away from this one's, before this name's object is.
     public var blocker: NameID?
 }
 
@@ -40,7 +40,9 @@ extension Tree {
             }
             var attempt = try connection.attempt(at: wanted)
             if attempt == nil { attempt = try connection.attempt(by: id) }
-            let blocker = try connection.blocker(of: node.isDirectory ? node.id : name.parent)
+            let blocker =
+                node.isDirectory
+                ? try connection.blocker(of: node.id, at: wanted) : try connection.moving(above: name.parent)
             return Situation(
                 name: name, node: node, wanted: wanted, held: held,
                 occupant: atWanted?.owner == id ? nil : atWanted, attempt: attempt, twin: twin,
@@ -143,13 +145,12 @@ extension Tree {
                 return
             }
             try change.disown(attempt.name, except: attempt.key)
-            try change.needsWork(attempt.name)
-            if node.isFile {
+            if node.isFile, try change.connection.isNewest(attempt) {
                 // An older write of another name, recognised late, doesn't take the place of a newer one.
-                guard try change.connection.newestContent(of: node.id) <= attempt.content else { return }
                 node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
                 try node.update(in: change.connection)
             }
+            try change.needsWork(attempt.name)
         }
     }
 
@@ -163,7 +164,8 @@ extension Tree {
             guard let held, held.key == wanted, held.node == node.id, held.content == node.content,
                 held.attributes == node.attributes, !node.isLive,
                 !node.isDirectory || node.prefix == wanted,
-                try change.connection.attempt(at: wanted) == nil, try change.connection.attempt(by: id) == nil
+                try change.connection.attempt(at: wanted) == nil, try change.connection.attempt(by: id) == nil,
+                try change.connection.moving(above: name.parent) == nil
             else { return false }
             try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
             return true
@@ -172,18 +174,18 @@ extension Tree {
 
     /// Before a leftover is deleted: a node that takes its missing pages from it takes them from another of its names'
     /// objects from now on. Returns false if there is none yet, so that the leftover has to stay.
-    public func leave(_ leftover: HeldObject) throws(TreeError) -> Bool {
+    public func isExpendable(_ leftover: HeldObject) throws(TreeError) -> Bool {
         try change { change in
             guard var node = try change.connection.node(leftover.node), node.links > 0,
                 node.origin?.key == leftover.key, node.origin?.etag == leftover.etag
             else { return true }
-            guard
-                let other = try change.connection.first(
-                    """
-                    SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects
-                    WHERE node = ? AND content = ? AND owner IS NOT NULL
-                    """, [.int(Int64(node.id.raw)), .int(leftover.content)], { HeldObject(row: $0) })
-            else { return false }
+            let other = try change.connection.first(
+                """
+                SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects
+                WHERE node = ? AND content = ? AND owner IS NOT NULL LIMIT 1
+                """, [.int(Int64(node.id.raw)), .int(leftover.content)]
+            ) { HeldObject(row: $0) }
+            guard let other else { return false }
             node.origin = ObjectSource(key: other.key, etag: other.etag, sizeBytes: other.sizeBytes)
             try node.update(in: change.connection)
             return true
@@ -195,7 +197,7 @@ extension Tree {
         try change { change in
             try change.run(
                 "DELETE FROM objects WHERE key = ? AND tag = ?", [.blob(key.bytes), .text(etag.value)])
-            if change.connection.changes > 0 { _ = try change.nextSequence() }
+            if change.connection.changes > 0 { self.noteRelease(key, try change.nextSequence()) }
         }
     }
 
@@ -236,19 +238,20 @@ public struct Backlog: Sendable, Equatable {
     public var isEmpty: Bool { names == 0 && leftovers == 0 }
 }
 
+extension Connection {
+    /// Whether no object is known with a later content of the attempt's node.
+    fileprivate func isNewest(_ attempt: Attempt) throws(DatabaseError) -> Bool {
+        try first(
+            "SELECT 1 FROM objects WHERE node = ? AND content > ? LIMIT 1",
+            [.int(Int64(attempt.node.raw)), .int(attempt.content)]
+        ) { _ in true } == nil
+    }
+}
+
 extension Change {
     func close(_ attempt: Attempt) throws(DatabaseError) {
         try run("DELETE FROM attempts WHERE key = ? AND tag = ?", [.blob(attempt.key.bytes), .text(attempt.tag)])
         if let held = try connection.held(at: attempt.key), held.owner == nil { isLeftOver(attempt.key) }
-    }
-}
-
-extension Connection {
-    /// The newest of the node's contents that the bucket has; -1 if it has none.
-    fileprivate func newestContent(of node: NodeID) throws(DatabaseError) -> Int64 {
-        try first(
-            "SELECT MAX(content) FROM objects WHERE node = ? AND owner IS NOT NULL", [.int(Int64(node.raw))]
-        ) { $0.isNull(0) ? -1 : $0.int(0) } ?? -1
     }
 }
 

@@ -10,17 +10,18 @@ final class Merge {
     private let parent: NodeID
     private let prefix: ByteString
     private let sequence: Int64
+    private let released: Releases
     private let now: Timestamp
     private(set) var events: [TreeEvent] = []
 
     private var connection: Connection { change.connection }
 
     init(
-        _ change: Change, _ defaults: Tree.Defaults, _ parent: NodeID, _ prefix: ByteString, _ sequence: Int64,
-        _ now: Timestamp
+        _ change: Change, _ tree: Tree, _ parent: NodeID, _ prefix: ByteString, _ sequence: Int64, _ now: Timestamp
     ) {
         self.change = change
-        self.defaults = defaults
+        defaults = tree.defaults
+        released = tree.released(since: sequence)
         self.parent = parent
         self.prefix = prefix
         self.sequence = sequence
@@ -37,6 +38,7 @@ final class Merge {
             // Somebody wrote a new object where we were about to delete an old one.
             try change.run("DELETE FROM objects WHERE key = ?", [.blob(info.key.bytes)])
         }
+        if released.contains(info.key) { return }
         if info.key == prefix { return try marker(info) }
         try appeared(info, component: info.key.dropFirst(prefix.count))
     }
@@ -153,8 +155,9 @@ final class Merge {
         events.append(.entry(parent: parent, name: shown))
     }
 
-    /// Whether what lies below the prefix belongs to names that are moving or being deleted.
+    /// Whether what lies below the prefix belongs to names that are moving or being deleted, or were just now.
     private func isSpokenFor(_ childPrefix: ByteString) throws -> Bool {
+        if released.contains(below: childPrefix) { return true }
         let bounds: [SQLValue] = [.blob(childPrefix.bytes), .blob(childPrefix.afterAll.bytes)]
         if try connection.first(
             "SELECT 1 FROM nodes WHERE prefix IS NOT NULL AND prefix >= ? AND prefix < ? LIMIT 1", bounds, { _ in true }

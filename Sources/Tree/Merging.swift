@@ -26,7 +26,7 @@ extension Tree {
     ) throws(TreeError) -> [TreeEvent] {
         try change { change in
             guard try change.connection.node(directory)?.prefix == prefix else { return [] }
-            let merge = Merge(change, self.defaults, directory, prefix, sequence, now)
+            let merge = Merge(change, self, directory, prefix, sequence, now)
             for object in page.objects { try merge.object(object) }
             for prefix in page.prefixes { try merge.directory(prefix) }
             return merge.events
@@ -40,7 +40,7 @@ extension Tree {
     ) throws(TreeError) -> [TreeEvent] {
         try change { change in
             guard var node = try change.connection.node(directory), node.prefix == prefix else { return [] }
-            let merge = Merge(change, self.defaults, directory, prefix, sequence, now)
+            let merge = Merge(change, self, directory, prefix, sequence, now)
             try merge.removeUnseen(seen)
             node = try change.connection.node(directory) ?? node
             node.listed = now
@@ -58,7 +58,7 @@ extension Tree {
             guard let name = try change.connection.name(id), let held = try change.connection.held(by: id),
                 held.key == info.key, let etag = info.etag
             else { return [] }
-            let merge = Merge(change, self.defaults, name.parent, ByteString(), sequence, now)
+            let merge = Merge(change, self, name.parent, ByteString(), sequence, now)
             if held.etag != etag {
                 guard held.sequence <= sequence else { return [] }
                 try merge.changed(held, info)
@@ -83,7 +83,7 @@ extension Tree {
             guard let name = try change.connection.name(id), let held = try change.connection.held(by: id),
                 held.etag == etag, held.sequence <= sequence
             else { return [] }
-            let merge = Merge(change, self.defaults, name.parent, ByteString(), sequence, now)
+            let merge = Merge(change, self, name.parent, ByteString(), sequence, now)
             try merge.gone(name, held)
             return merge.events
         }

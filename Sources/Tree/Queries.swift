@@ -58,9 +58,9 @@ extension Connection {
         return prefix
     }
 
-    /// The first directory, from the root on, that still has its children where this directory, or one that holds it,
-    /// is to have its own: until it has been listed to its end and left, nothing may be put there.
-    func blocker(of directory: NodeID) throws(DatabaseError) -> NodeID? {
+    /// The directory whose move has to go on before anything is put into this one: the first on the way from the root
+    /// that isn't at its place in the bucket. nil if all are.
+    func moving(above directory: NodeID) throws(DatabaseError) -> NodeID? {
         var chain: [(node: NodeID, component: ByteString)] = []
         var place = directory
         while place != .root {
@@ -71,13 +71,18 @@ extension Connection {
         var prefix = ByteString()
         for (node, component) in chain.reversed() {
             prefix = prefix + component + "/"
-            let other = try first(
-                "SELECT id FROM nodes WHERE prefix = ? AND id <> ? LIMIT 1",
-                [.blob(prefix.bytes), .int(Int64(node.raw))]
-            ) { NodeID(UInt64($0.int(0))) }
-            if let other { return other }
+            if try self.node(node)?.prefix != prefix { return node }
         }
         return nil
+    }
+
+    /// What keeps a directory from its place: one above that moves, or another whose children lie there still.
+    func blocker(of directory: NodeID, at prefix: ByteString) throws(DatabaseError) -> NodeID? {
+        if let parent = try parent(of: directory), let moving = try moving(above: parent) { return moving }
+        return try first(
+            "SELECT id FROM nodes WHERE prefix = ? AND id <> ? LIMIT 1",
+            [.blob(prefix.bytes), .int(Int64(directory.raw))]
+        ) { NodeID(UInt64($0.int(0))) }
     }
 
     func wantedKey(_ name: Name, isDirectory: Bool) throws(DatabaseError) -> ByteString? {

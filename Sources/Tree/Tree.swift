@@ -39,6 +39,7 @@ public final class Tree: Sendable {
     let database: Database
     private let observer = Lock<Hook<[Work], Void>?>(nil)
     private let nextTag = Lock(Int64(0))
+    private let releases = Lock(Releases())
 
     /// Opens the tree at `path`, or makes an empty one whose root stands for the whole bucket.
     /// - Parameter newCacheID: the identity of a tree that is made now.
@@ -104,6 +105,12 @@ public final class Tree: Sendable {
     public func makeDurable() throws(TreeError) {
         do { try database.makeDurable() } catch let error { throw .database(error) }
     }
+
+    /// Remembers that the object at `key` went away, as of this sequence number.
+    func noteRelease(_ key: ByteString, _ sequence: Int64) { releases.withLock { $0.note(key, sequence) } }
+
+    /// What went away after `sequence`.
+    func released(since sequence: Int64) -> Releases { releases.withLock { $0.since(sequence) } }
 
     /// One transaction that changes the tree.
     func change<Result>(_ body: (Change) throws -> Result) throws(TreeError) -> Result {

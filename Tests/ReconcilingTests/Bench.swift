@@ -36,6 +36,7 @@ final class Bench: Sendable {
     let settings: Settings
     let log = LogMemory()
     private let notes = Lock([String]())
+    private let began = SystemTime().monotonic()
 
     init(_ settings: Settings = Settings()) throws {
         self.settings = settings
@@ -47,7 +48,10 @@ final class Bench: Sendable {
 
     /// What happened so far, for a failing random test.
     var history: [String] { notes.withLock { $0 } }
-    func note(_ line: String) { notes.withLock { $0.append(line) } }
+    func note(_ line: String) {
+        let milliseconds = SystemTime().monotonic().milliseconds(since: began)
+        notes.withLock { $0.append("\(milliseconds) \(line)") }
+    }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
 

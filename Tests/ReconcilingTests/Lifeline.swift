@@ -99,7 +99,8 @@ final class Lifeline: ObjectStore {
         _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
         condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
-        try await perform("copy \(source) \(etag?.value ?? "") to \(destination) \(condition)") { () async throws(StoreError) in
+        try await perform("copy \(source) \(etag?.value ?? "") to \(destination) \(condition)") {
+            () async throws(StoreError) in
             try await inner.copy(
                 source, etag: etag, to: destination, metadata: metadata, contentType: contentType,
                 condition: condition)
@@ -107,7 +108,9 @@ final class Lifeline: ObjectStore {
     }
 
     func delete(_ key: ByteString, condition: Condition) async throws(StoreError) {
-        try await perform("delete \(key) \(condition)") { () async throws(StoreError) in try await inner.delete(key, condition: condition) }
+        try await perform("delete \(key) \(condition)") { () async throws(StoreError) in
+            try await inner.delete(key, condition: condition)
+        }
     }
 
     func delete(_ keys: [ByteString]) async throws(StoreError) -> [StoreError?] {

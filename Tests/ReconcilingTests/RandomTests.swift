@@ -50,6 +50,7 @@ import Testing
                 let report = "seed \(seed): \(error)\n" + run.history.joined(separator: "\n")
                 Issue.record("\(report)")
             }
+            if environment["PAIL_SEED"] != nil { print(run.history.joined(separator: "\n")) }
             await run.close()
         } catch {
             Issue.record("seed \(seed): \(error)")
