@@ -35,6 +35,7 @@ extension Reconciler {
                 try await take(step, situation)
             }
             if !isDone { return putOff(.name(name), milliseconds: Reconciler.waitMilliseconds) }
+            if try !inTree(tree.isPending(name)) { return }
         }
         putOff(.name(name), milliseconds: 0)
     }
@@ -97,6 +98,9 @@ extension Reconciler {
     private func upload(_ situation: Situation, _ condition: Condition) async throws(BucketError) {
         let node = situation.node
         if node.isFile { return try await uploadFile(situation, condition) }
+        if node.isDirectory, try await !inStore(await objects.capabilities()).acceptsDirectoryMarkers {
+            return try inTree(tree.closeWithoutObject(situation.name.id))
+        }
         let body = node.isSymlink ? node.target?.bytes ?? [] : []
         let attempt = try begin(situation, content: node.content)
         try await carryOut(attempt, situation) { () async throws(StoreError) in
