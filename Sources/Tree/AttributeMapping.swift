@@ -55,7 +55,7 @@ public enum AttributeMapping {
     /// Seconds with up to nine decimals; more are cut.
     static func seconds(_ text: String) -> Timestamp? {
         let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let whole = Int64(parts[0]), abs(whole) < 9_000_000_000 else { return nil }
+        guard let whole = Int64(parts[0]), (-9_000_000_000...9_000_000_000).contains(whole) else { return nil }
         guard parts.count == 2 else { return Timestamp(seconds: whole) }
         let digits = parts[1].prefix(9)
         guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
@@ -69,7 +69,8 @@ public enum AttributeMapping {
         let numbers = text.dropLast().split(whereSeparator: { "-T:.".contains($0) })
         guard numbers.count >= 6, let year = Int32(numbers[0]), let month = Int32(numbers[1]),
             let day = Int32(numbers[2]), let hour = Int32(numbers[3]), let minute = Int32(numbers[4]),
-            let second = Int32(numbers[5])
+            let second = Int32(numbers[5]),
+            (1600...2300).contains(year), (1...12).contains(month), (1...31).contains(day)
         else { return nil }
         var parts = tm()
         parts.tm_year = year - 1900

