@@ -131,7 +131,9 @@ public final class FileSystem: Sendable {
     }
 
     private func content(of node: Node) throws(Failure) -> CachedFile {
-        if let origin = node.origin { return try cached(contents.open(node.id.raw, originBytes: origin.sizeBytes)) }
+        if node.origin != nil {
+            return try cached(contents.open(node.id.raw) { (try? tree.node(node.id))??.origin?.sizeBytes })
+        }
         if let file = contents.existing(node.id.raw) { return file }
         // The process died between the name's making and its content's: nothing was written.
         guard node.sizeBytes == 0 else { throw Failure(EIO) }

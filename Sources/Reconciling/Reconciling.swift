@@ -65,8 +65,8 @@ extension Reconciler {
     /// The node's content file; nil if there is none and the object is in the bucket as it is.
     func content(of node: Node) throws(BucketError) -> CachedFile? {
         if let file = contents.existing(node.id.raw) { return file }
-        guard let origin = node.origin else { return nil }
-        return try inCache(contents.open(node.id.raw, originBytes: origin.sizeBytes))
+        guard node.origin != nil else { return nil }
+        return try inCache(contents.open(node.id.raw) { (try? tree.node(node.id))??.origin?.sizeBytes })
     }
 
     /// Another name's object is in the way. It is on its list; a ring of names that wait for each other is broken by
