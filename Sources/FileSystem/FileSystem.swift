@@ -68,12 +68,13 @@ public final class FileSystem: Sendable {
     /// Tells `hook` what the kernel has to forget. Called on any thread: be quick.
     public func onInvalidate(_ hook: Hook<Invalidation, Void>) { listener.withLock { $0 = hook } }
 
+    func invalidate(_ invalidation: Invalidation) { listener.withLock { $0 }?.call(invalidation) }
+
     private func heed(_ events: [TreeEvent]) {
-        let listener = listener.withLock { $0 }
         for event in events {
             switch event {
-            case .entry(let parent, let name): listener?.call(.entry(parent: parent, name: name))
-            case .attributes(let node): listener?.call(.attributes(node))
+            case .entry(let parent, let name): invalidate(.entry(parent: parent, name: name))
+            case .attributes(let node): invalidate(.attributes(node))
             case .orphan(let node): forgetIfUnused(node)
             }
         }

@@ -10,16 +10,13 @@ public struct MountPoint: Sendable {
 
     /// Refuses what can't be mounted on. A mount of pail's whose daemon has died is taken away first.
     func check(_ configuration: MountConfiguration, cache: CacheDirectory) throws(MountFailure) {
-        var status = stat()
-        if stat(path, &status) != 0 {
-            guard errno == ENOTCONN, mountedType?.hasPrefix("fuse") == true else {
-                throw unusable(Errno.current)
-            }
+        if mountedType == "fuse.pail", isDead {
             guard case .done = unmount(lazily: true) else {
                 throw MountFailure(.mountPoint, "\(path) is a mount whose daemon has died: run fusermount3 -u \(path)")
             }
-            guard stat(path, &status) == 0 else { throw unusable(Errno.current) }
         }
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw unusable(Errno.current) }
         guard status.st_mode & S_IFMT == S_IFDIR else {
             throw MountFailure(.mountPoint, "mount point \(path) is not a directory")
         }
@@ -34,6 +31,12 @@ public struct MountPoint: Sendable {
                 .mountPoint, "mount point \(path) is not empty (\(entry)): choose an empty directory, or --non-empty")
         }
         try checkOverlaps(configuration, cache)
+    }
+
+    /// The mount here has no daemon any more. Asks with statfs(2), since the kernel answers stat(2) from what it kept.
+    private var isDead: Bool {
+        var statistics = statvfs()
+        return statvfs(path, &statistics) != 0 && errno == ENOTCONN
     }
 
     /// A bucket or a cache that lies in its own mount would wait for itself.

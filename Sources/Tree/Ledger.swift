@@ -198,6 +198,13 @@ extension Tree {
         }
     }
 
+    /// Takes a directory that is at its place off the reconciler's list: its store can't hold an object for it.
+    public func closeWithoutObject(_ id: NameID) throws(TreeError) {
+        try change { change in
+            try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
+        }
+    }
+
     /// Records that the object is not in the bucket any more (deleted by us, or gone).
     public func release(_ key: ByteString, etag: ETag) throws(TreeError) {
         try change { change in
