@@ -44,11 +44,19 @@ extension Reconciler {
         switch step {
         case .close, .wait: break
         case .verify(let attempt): try await verify(attempt, situation)
-        case .upload(let condition): try await upload(situation, condition)
-        case .copy(let source, let condition): try await copy(source, situation, condition)
+        case .upload(let condition):
+            if try isFree(situation) { try await upload(situation, condition) }
+        case .copy(let source, let condition):
+            if try isFree(situation) { try await copy(source, situation, condition) }
         case .leave(let prefix): try await leave(situation.node.id, prefix)
         case .arrive: try arrive(situation.node.id, situation.wanted)
         }
+    }
+
+    /// Whether what is at the wanted key may be replaced: who reads from there has to read elsewhere.
+    private func isFree(_ situation: Situation) throws(BucketError) -> Bool {
+        guard let occupant = situation.occupant, occupant.owner == nil else { return true }
+        return try inTree(tree.isExpendable(occupant))
     }
 
     /// A file that is being written: the tree gets its size and time from the cache file.
