@@ -87,12 +87,20 @@ public final class BlockCache: Sendable {
 
     /// The file of `id`: the one in use, the one on the disk, or a new one of `originBytes` with nothing present.
     /// A clean one of another size is of no use and replaced.
-    public func open(_ id: UInt64, originBytes: Int64) throws(CacheError) -> CachedFile {
+    ///
+    /// `originBytes` is asked for only when the file is not in use, and then after it was looked at: an upload commits
+    /// its version before it marks the file clean, so the answer is never older than what the file says. nil is EIO.
+    public func open(_ id: UInt64, originBytes: () -> Int64?) throws(CacheError) -> CachedFile {
         try openFile(id) { (path) throws(CacheError) in
-            try Self.makeSparse(path, originBytes)
+            guard let size = originBytes() else { throw CacheError(Errno(EIO), "find the version of", path) }
+            return try Self.makeSparse(path, size)
         } accept: { state in
-            state.isDirty || state.sizeBytes == originBytes
+            state.isDirty || originBytes().map { state.sizeBytes == $0 } ?? true
         }
+    }
+
+    public func open(_ id: UInt64, originBytes: Int64) throws(CacheError) -> CachedFile {
+        try open(id) { originBytes }
     }
 
     /// The file of `id` if there is one.

@@ -2,19 +2,6 @@ import Glibc
 import ObjectStore
 import Primitives
 
-/// The object version that a file's missing pages come from.
-public struct Origin: Sendable, Equatable {
-    public var key: ByteString
-    public var etag: ETag?
-    public var sizeBytes: Int64
-
-    public init(key: ByteString, etag: ETag?, sizeBytes: Int64) {
-        self.key = key
-        self.etag = etag
-        self.sizeBytes = sizeBytes
-    }
-}
-
 public enum FetchError: Error, Sendable, CustomStringConvertible {
     case store(StoreError)
     case cache(CacheError)
@@ -88,7 +75,7 @@ public final class Fetcher: Sendable {
     }
 
     /// Returns when nothing of `range` is missing (it may be evicted again: read, and fetch again if it is).
-    public func fetch(_ file: CachedFile, _ range: ByteRange, origin: Origin) async throws(FetchError) {
+    public func fetch(_ file: CachedFile, _ range: ByteRange, origin: ObjectSource) async throws(FetchError) {
         for _ in 0..<Self.rounds {
             let missing = file.missing(in: range)
             if missing.isEmpty { return }
@@ -150,7 +137,7 @@ public final class Fetcher: Sendable {
     }
 
     /// The first error of the flights, all of which have ended.
-    private func run(_ own: [Flight], _ file: CachedFile, _ origin: Origin) async -> FetchError? {
+    private func run(_ own: [Flight], _ file: CachedFile, _ origin: ObjectSource) async -> FetchError? {
         if own.count == 1 { return await fly(own[0], file, origin) }
         return await withTaskGroup(of: FetchError?.self) { group in
             for flight in own { group.addTask { await self.fly(flight, file, origin) } }
@@ -164,7 +151,7 @@ public final class Fetcher: Sendable {
         }
     }
 
-    private func fly(_ flight: Flight, _ file: CachedFile, _ origin: Origin) async -> FetchError? {
+    private func fly(_ flight: Flight, _ file: CachedFile, _ origin: ObjectSource) async -> FetchError? {
         defer { finish(flight, of: file) }
         let bytes = flight.range.length
         do throws(FetchError) {
@@ -219,12 +206,12 @@ public final class Fetcher: Sendable {
     }
 
     /// The bytes of `range`, exactly, of the version `origin`.
-    private func body(_ range: ByteRange, _ origin: Origin) async throws(FetchError) -> [UInt8] {
+    private func body(_ range: ByteRange, _ origin: ObjectSource) async throws(FetchError) -> [UInt8] {
         var failure = StoreError(.corrupt, "read", key: origin.key)
         for _ in 0..<max(1, settings.attempts) {
             do throws(StoreError) {
                 let body = try await store.read(origin.key, range: range, ifMatch: origin.etag)
-                if let etag = origin.etag, let given = body.info.etag, given != etag {
+                if let given = body.info.etag, given != origin.etag {
                     throw StoreError(.conditionFailed, "read", key: origin.key, detail: "another version came")
                 }
                 if Int64(body.bytes.count) == range.length { return body.bytes }

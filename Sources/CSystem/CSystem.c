@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int pail_ioctl(int fd, unsigned long request, void *argument) { return ioctl(fd, request, argument); }
@@ -29,6 +30,14 @@ int pail_renameat2(int fromDirectory, const char *from, int toDirectory, const c
 }
 
 int pail_clone(int to, int from) { return ioctl(to, FICLONE, from); }
+
+int64_t pail_fgetxattr(int fd, const char *name, void *value, size_t size) { return fgetxattr(fd, name, value, size); }
+
+int pail_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags) {
+    return fsetxattr(fd, name, value, size, flags);
+}
+
+int pail_fremovexattr(int fd, const char *name) { return fremovexattr(fd, name); }
 
 static uint32_t table[8][256];
 

@@ -94,6 +94,7 @@ extension FileSystem {
         let node = try node(open.id)
         guard node.mode.withoutPrivileges != node.mode else { return }
         _ = try local(tree.update(open.id, forBucket: true) { $0.mode = $0.mode.withoutPrivileges })
+        invalidate(.attributes(open.id))
     }
 
     /// fallocate(2).

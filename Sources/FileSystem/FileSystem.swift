@@ -68,12 +68,13 @@ public final class FileSystem: Sendable {
     /// Tells `hook` what the kernel has to forget. Called on any thread: be quick.
     public func onInvalidate(_ hook: Hook<Invalidation, Void>) { listener.withLock { $0 = hook } }
 
+    func invalidate(_ invalidation: Invalidation) { listener.withLock { $0 }?.call(invalidation) }
+
     private func heed(_ events: [TreeEvent]) {
-        let listener = listener.withLock { $0 }
         for event in events {
             switch event {
-            case .entry(let parent, let name): listener?.call(.entry(parent: parent, name: name))
-            case .attributes(let node): listener?.call(.attributes(node))
+            case .entry(let parent, let name): invalidate(.entry(parent: parent, name: name))
+            case .attributes(let node): invalidate(.attributes(node))
             case .orphan(let node): forgetIfUnused(node)
             }
         }
@@ -130,7 +131,9 @@ public final class FileSystem: Sendable {
     }
 
     private func content(of node: Node) throws(Failure) -> CachedFile {
-        if let origin = node.origin { return try cached(contents.open(node.id.raw, originBytes: origin.sizeBytes)) }
+        if node.origin != nil {
+            return try cached(contents.open(node.id.raw) { (try? tree.node(node.id))??.origin?.sizeBytes })
+        }
         if let file = contents.existing(node.id.raw) { return file }
         // The process died between the name's making and its content's: nothing was written.
         guard node.sizeBytes == 0 else { throw Failure(EIO) }

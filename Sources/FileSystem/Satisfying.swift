@@ -49,7 +49,7 @@ extension FileSystem {
                 do throws(FetchError) {
                     return try await fetcher.fetch(
                         open.file, range,
-                        origin: Origin(key: origin.key, etag: origin.etag, sizeBytes: origin.sizeBytes))
+                        origin: origin)
                 } catch let error {
                     let failure = BucketError(error, origin)
                     // It may just have been moved, or uploaded anew.

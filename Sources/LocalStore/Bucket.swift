@@ -109,7 +109,8 @@ struct Bucket {
 
     /// Where this file system keeps metadata; `forWriting` makes the directory for it if there is need.
     func keeper(forWriting: Bool = false, _ request: Request) throws(StoreError) -> MetadataKeeper {
-        if !avoidsAttributes, fgetxattr(root.number, MetadataKeeper.attributeName, nil, 0) >= 0 || errno != ENOTSUP {
+        if !avoidsAttributes, pail_fgetxattr(root.number, MetadataKeeper.attributeName, nil, 0) >= 0 || errno != ENOTSUP
+        {
             return .attribute
         }
         if forWriting { return .sidecar(try ownDirectory("meta", request)) }

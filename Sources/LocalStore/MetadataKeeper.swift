@@ -53,7 +53,7 @@ enum MetadataKeeper {
         switch self {
         case .attribute:
             count = bytes.withUnsafeMutableBytes {
-                fgetxattr(descriptor.number, Self.attributeName, $0.baseAddress, capacity)
+                Int(pail_fgetxattr(descriptor.number, Self.attributeName, $0.baseAddress, capacity))
             }
             if count < 0 {
                 let code = errno
@@ -81,7 +81,9 @@ enum MetadataKeeper {
         }
         switch self {
         case .attribute:
-            try request.check("setxattr") { fsetxattr(descriptor.number, Self.attributeName, bytes, bytes.count, 0) }
+            try request.check("setxattr") {
+                pail_fsetxattr(descriptor.number, Self.attributeName, bytes, bytes.count, 0)
+            }
         case .sidecar(let directory):
             guard let directory else { throw request.error(.unavailable, "no directory for metadata") }
             try Self.replaceSidecar(Self.sidecarName(descriptor, request), in: directory, bytes, request)
@@ -92,7 +94,7 @@ enum MetadataKeeper {
     func remove(_ descriptor: Descriptor, _ request: Request) throws(StoreError) {
         switch self {
         case .attribute:
-            if fremovexattr(descriptor.number, Self.attributeName) != 0 {
+            if pail_fremovexattr(descriptor.number, Self.attributeName) != 0 {
                 let code = errno
                 if code != ENODATA && code != ENOTSUP { throw request.failure(Errno(code), "removexattr") }
             }

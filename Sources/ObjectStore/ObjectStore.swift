@@ -21,6 +21,8 @@ public struct StoreCapabilities: Sendable, Equatable {
     public var verifiesChecksums = true
     /// `a`, `a/` and `a/b` can exist at once, and `a/` keeps its metadata.
     public var keepsDirectoryMarkers = true
+    /// An empty object `a/` can be written and is not taken for something else.
+    public var acceptsDirectoryMarkers = true
     /// Smallest range, in bytes, that is worth taking unchanged from a base (S3: a part of 5 MiB).
     public var rangeGranularityBytes: Int64 = 5 << 20
     /// Largest object in bytes.

@@ -35,6 +35,7 @@ extension Reconciler {
                 try await take(step, situation)
             }
             if !isDone { return putOff(.name(name), milliseconds: Reconciler.waitMilliseconds) }
+            if try !inTree(tree.isPending(name)) { return }
         }
         putOff(.name(name), milliseconds: 0)
     }
@@ -43,11 +44,19 @@ extension Reconciler {
         switch step {
         case .close, .wait: break
         case .verify(let attempt): try await verify(attempt, situation)
-        case .upload(let condition): try await upload(situation, condition)
-        case .copy(let source, let condition): try await copy(source, situation, condition)
+        case .upload(let condition):
+            if try isFree(situation) { try await upload(situation, condition) }
+        case .copy(let source, let condition):
+            if try isFree(situation) { try await copy(source, situation, condition) }
         case .leave(let prefix): try await leave(situation.node.id, prefix)
         case .arrive: try arrive(situation.node.id, situation.wanted)
         }
+    }
+
+    /// Whether what is at the wanted key may be replaced: who reads from there has to read elsewhere.
+    private func isFree(_ situation: Situation) throws(BucketError) -> Bool {
+        guard let occupant = situation.occupant, occupant.owner == nil else { return true }
+        return try inTree(tree.isExpendable(occupant))
     }
 
     /// A file that is being written: the tree gets its size and time from the cache file.
@@ -64,8 +73,8 @@ extension Reconciler {
     /// The node's content file; nil if there is none and the object is in the bucket as it is.
     func content(of node: Node) throws(BucketError) -> CachedFile? {
         if let file = contents.existing(node.id.raw) { return file }
-        guard let origin = node.origin else { return nil }
-        return try inCache(contents.open(node.id.raw, originBytes: origin.sizeBytes))
+        guard node.origin != nil else { return nil }
+        return try inCache(contents.open(node.id.raw) { (try? tree.node(node.id))??.origin?.sizeBytes })
     }
 
     /// Another name's object is in the way. It is on its list; a ring of names that wait for each other is broken by
@@ -97,6 +106,9 @@ extension Reconciler {
     private func upload(_ situation: Situation, _ condition: Condition) async throws(BucketError) {
         let node = situation.node
         if node.isFile { return try await uploadFile(situation, condition) }
+        if node.isDirectory, try await !inStore(await objects.capabilities()).acceptsDirectoryMarkers {
+            return try inTree(tree.closeWithoutObject(situation.name.id))
+        }
         let body = node.isSymlink ? node.target?.bytes ?? [] : []
         let attempt = try begin(situation, content: node.content)
         try await carryOut(attempt, situation) { () async throws(StoreError) in
@@ -111,9 +123,12 @@ extension Reconciler {
         guard let file = try content(of: situation.node) else {
             throw .versionGone("\(situation.name.name): its content is not in the cache")
         }
+        // The version is read before the snapshot: a change in between only makes one upload too many. Read after it,
+        // a change that the snapshot doesn't have would count as sent.
+        guard let version = try inTree(tree.node(situation.node.id))?.content else { return }
         let snapshot = try inCache(takeSnapshot(of: file, situation.name.id))
         let result = await catching { () async throws(BucketError) in
-            try await send(snapshot, file, situation, condition)
+            try await send(snapshot, file, situation, condition, version: version)
         }
         let isSent = (try? result.get()) ?? false
         try inCache(file.finishUpload(snapshot, succeeded: isSent))
@@ -122,9 +137,9 @@ extension Reconciler {
 
     /// Returns whether the snapshot is in the bucket.
     private func send(
-        _ snapshot: Snapshot, _ file: CachedFile, _ situation: Situation, _ condition: Condition
+        _ snapshot: Snapshot, _ file: CachedFile, _ situation: Situation, _ condition: Condition,
+        version: Int64
     ) async throws(BucketError) -> Bool {
-        // The version is read after the snapshot: a change in between only makes one upload too many.
         guard let node = try inTree(tree.node(situation.node.id)) else { return false }
         let capabilities = try await inStore(await objects.capabilities())
         let base = node.origin.flatMap { origin -> UploadPlan.Base? in
@@ -136,7 +151,7 @@ extension Reconciler {
         var described = node
         described.sizeBytes = snapshot.sizeBytes
         let metadata = described
-        let attempt = try begin(situation, content: node.content)
+        let attempt = try begin(situation, content: version)
         let isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
             try await objects.write(
                 plan, to: situation.wanted, metadata: AttributeMapping.metadata(of: metadata, tag: attempt.tag),
@@ -159,7 +174,7 @@ extension Reconciler {
             do throws(FetchError) {
                 try await fetcher.fetch(
                     file, range,
-                    origin: Origin(key: origin.key, etag: origin.etag, sizeBytes: origin.sizeBytes))
+                    origin: origin)
             } catch let error {
                 throw BucketError(error, origin)
             }

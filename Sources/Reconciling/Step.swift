@@ -26,6 +26,7 @@ enum Step: Sendable, Equatable {
         if let blocker = situation.blocker { return .wait(for: blocker) }
         if node.isDirectory, node.prefix == nil { return .arrive }
         if let owner = situation.occupant?.owner { return .wait(for: owner) }
+        if let reader = situation.reader { return .wait(for: reader) }
         let condition = situation.condition
         if let held = situation.held, held.node == node.id, held.content == node.content {
             let isInPlace = held.key == situation.wanted

@@ -55,6 +55,7 @@ struct CapabilityProbe: Sendable {
             group.addTask { await answer { () async throws(StoreError) in try await copies() } }
             group.addTask { await answer { () async throws(StoreError) in try await deletesIfMatch() } }
             group.addTask { await answer { () async throws(StoreError) in try await keepsDirectoryMarkers() } }
+            group.addTask { await answer { () async throws(StoreError) in try await acceptsDirectoryMarkers() } }
             var abilities: Abilities = []
             var failure: StoreError?
             for await result in group {
@@ -200,6 +201,17 @@ struct CapabilityProbe: Sendable {
         let child = try await store.head(base + "d/x")
         let isKept = file.bytes == Self.content && marker.sizeBytes == 0 && marker.metadata?["mode"] == "16877"
         return isKept && child.sizeBytes == Self.content.count ? [.keepsDirectoryMarkers] : []
+    }
+
+    private func acceptsDirectoryMarkers() async throws(StoreError) -> Abilities {
+        do {
+            _ = try await put("marker/", [], content: [])
+        } catch {
+            if error.kind == .unavailable { return [] }
+            throw error
+        }
+        let page = try await store.list(prefix: base + "marker", delimited: false, from: nil, limit: 10)
+        return page.objects.contains { $0.key == base + "marker" } ? [] : [.acceptsDirectoryMarkers]
     }
 
     // MARK: Steps

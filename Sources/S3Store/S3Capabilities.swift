@@ -14,6 +14,8 @@ public struct S3Capabilities: Sendable, Equatable {
         case verifiesChecksums
         /// `a`, `a/` and `a/b` can exist at once, and `a/` keeps its metadata.
         case keepsDirectoryMarkers
+        /// `a/` alone can be written and is not taken for a file `a`.
+        case acceptsDirectoryMarkers
     }
 
     public var abilities: Set<Ability>
@@ -32,6 +34,7 @@ public struct S3Capabilities: Sendable, Equatable {
         store.copiesRanges = contains(.copiesRanges)
         store.verifiesChecksums = contains(.verifiesChecksums)
         store.keepsDirectoryMarkers = contains(.keepsDirectoryMarkers)
+        store.acceptsDirectoryMarkers = contains(.acceptsDirectoryMarkers)
         store.rangeGranularityBytes = PartPlan.minimumPartBytes
         store.maximumMetadataBytes = NewObject.maximumMetadataBytes
         return store

@@ -18,6 +18,8 @@ public struct Situation: Sendable {
     public var twin: HeldObject?
     /// A directory that has to be at its place, or away from this one's, before this name's object is.
     public var blocker: NameID?
+    /// A name whose node has its missing pages from what is at `wanted`, which nobody owns and nothing else replaces.
+    public var reader: NameID?
 }
 
 extension Tree {
@@ -43,12 +45,16 @@ extension Tree {
             let blocker =
                 node.isDirectory
                 ? try connection.blocker(of: node.id, at: wanted) : try connection.moving(above: name.parent)
+            var reader: NameID?
+            if let atWanted, atWanted.owner == nil, try connection.needs(atWanted) {
+                reader = try connection.names(of: atWanted.node).first?.id
+            }
             return Situation(
                 name: name, node: node, wanted: wanted, held: held,
                 occupant: atWanted?.owner == id ? nil : atWanted, attempt: attempt, twin: twin,
                 blocker: try blocker.flatMap { blocker throws(DatabaseError) in
                     try connection.names(of: blocker).first?.id
-                })
+                }, reader: reader)
         }
     }
 
@@ -192,6 +198,13 @@ extension Tree {
         }
     }
 
+    /// Takes a directory that is at its place off the reconciler's list: its store can't hold an object for it.
+    public func closeWithoutObject(_ id: NameID) throws(TreeError) {
+        try change { change in
+            try change.run("UPDATE names SET work = 0 WHERE id = ?", [.int(id.raw)])
+        }
+    }
+
     /// Records that the object is not in the bucket any more (deleted by us, or gone).
     public func release(_ key: ByteString, etag: ETag) throws(TreeError) {
         try change { change in
@@ -239,6 +252,17 @@ public struct Backlog: Sendable, Equatable {
 }
 
 extension Connection {
+    /// Whether a node with names has its missing pages from this object, and no name's object has the same content.
+    fileprivate func needs(_ leftover: HeldObject) throws(DatabaseError) -> Bool {
+        guard let node = try node(leftover.node), node.links > 0, node.origin?.key == leftover.key,
+            node.origin?.etag == leftover.etag
+        else { return false }
+        return try first(
+            "SELECT 1 FROM objects WHERE node = ? AND content = ? AND owner IS NOT NULL LIMIT 1",
+            [.int(Int64(node.id.raw)), .int(leftover.content)]
+        ) { _ in true } == nil
+    }
+
     /// Whether no object is known with a later content of the attempt's node.
     fileprivate func isNewest(_ attempt: Attempt) throws(DatabaseError) -> Bool {
         try first(

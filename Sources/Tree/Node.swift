@@ -9,19 +9,6 @@ public struct NameID: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "name \(raw)" }
 }
 
-/// One version of an object, as the source of a node's missing pages.
-public struct ObjectSource: Sendable, Equatable {
-    public var key: ByteString
-    public var etag: ETag
-    public var sizeBytes: Int64
-
-    public init(key: ByteString, etag: ETag, sizeBytes: Int64) {
-        self.key = key
-        self.etag = etag
-        self.sizeBytes = sizeBytes
-    }
-}
-
 /// A file, directory or special file: what stat(2) shows, and where its content comes from.
 public struct Node: Sendable, Equatable {
     public var id: NodeID

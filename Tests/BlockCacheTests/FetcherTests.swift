@@ -47,10 +47,10 @@ private final class SlowStore: ObjectStore {
 }
 
 @Suite(.timeLimit(.minutes(1))) struct FetcherTests {
-    private func stored(_ bytes: [UInt8], in store: SlowStore) async throws -> Origin {
+    private func stored(_ bytes: [UInt8], in store: SlowStore) async throws -> ObjectSource {
         let info = try await store.write(
             UploadPlan(bytes: bytes), to: "k", metadata: [:], contentType: nil, condition: .none)
-        return Origin(key: "k", etag: info.etag, sizeBytes: Int64(bytes.count))
+        return ObjectSource(key: "k", etag: try #require(info.etag), sizeBytes: Int64(bytes.count))
     }
 
     @Test func identicalFetchesShareTheirRequests() async throws {

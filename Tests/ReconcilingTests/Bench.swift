@@ -201,7 +201,7 @@ final class Session: Sendable {
     }
 
     func fetch(_ file: CachedFile, _ range: ByteRange, _ node: Node) async throws {
-        let origin = node.origin.map { Origin(key: $0.key, etag: $0.etag, sizeBytes: $0.sizeBytes) }
+        let origin = node.origin.map { ObjectSource(key: $0.key, etag: $0.etag, sizeBytes: $0.sizeBytes) }
         guard let origin else { throw TreeError.notFound }
         try await fetcher.fetch(file, range, origin: origin)
     }

@@ -130,3 +130,18 @@ import Testing
         await session.die()
     }
 }
+
+extension TroubleTests {
+    @Test func whatALinkStillReadsIsNotOverwritten() async throws {
+        let bench = try Bench(.init(delayMilliseconds: 5_000))
+        bench.memory.put("b", Array("only there".utf8))
+        let session = try await bench.open()
+        try await session.discovery.list(.root)
+        try session.link("b", to: "kept")
+        try session.make("new", "over it")
+        try session.rename("new", to: "b")
+        try await session.drain()
+        #expect(bench.bucket == ["b": "over it", "kept": "only there"])
+        await session.die()
+    }
+}

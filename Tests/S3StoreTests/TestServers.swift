@@ -36,10 +36,6 @@ struct TestServer: Sendable, CustomStringConvertible {
             remembered: remembered, time: time, log: Log(level: .warning, sink: .standardError))
     }
 
-    /// MiniStack computes CRC-32C in Python, 0.7 s a MiB or more, and answers nobody meanwhile, whatever the connection:
-    /// a few parts of a large object, and requests beside them time out. (Content-MD5 takes it a few milliseconds.)
-    var isSlowWithChecksums: Bool { name == "ministack" }
-
     /// rclone now and then fails with an internal error where directories come and go at once, and overwrites in place, so
     /// that a reader's connection breaks: how often a rule is tried.
     var attempts: Int { name == "rclone" ? 4 : 1 }
@@ -65,10 +61,7 @@ actor Buckets {
     static func make(_ server: TestServer) async throws -> S3Store {
         let store = try server.store("pail-test-\(UInt32.random(in: .min ... .max))")
         _ = try await store.client.send(S3Request("make bucket", "PUT", nil))
-        guard server.isSlowWithChecksums else { return store }
-        let found = try await store.s3Capabilities()
-        let remembered = S3Capabilities(found.abilities.subtracting([.verifiesChecksums]))
-        return try server.store(store.settings.bucket, remembered: remembered)
+        return store
     }
 }
 

@@ -18,6 +18,10 @@ int64_t pail_copy_file_range(int from, int64_t fromOffset, int to, int64_t toOff
 int pail_renameat2(int fromDirectory, const char *from, int toDirectory, const char *to, unsigned flags);
 /* FICLONE: shares extents where the file system can; -1 with errno otherwise. */
 int pail_clone(int to, int from);
+/* Swift's Glibc module leaves <sys/xattr.h> out. */
+int64_t pail_fgetxattr(int fd, const char *name, void *value, size_t size);
+int pail_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags);
+int pail_fremovexattr(int fd, const char *name);
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), by the processor's instruction where it has one; `crc` is 0 to start. */
 uint32_t pail_crc32c(uint32_t crc, const void *bytes, size_t count);
 
