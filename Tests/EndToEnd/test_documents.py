@@ -76,3 +76,17 @@ def test_readme_commands(place, number):
     finally:
         subprocess.run(["pail", "umount", "dir"], cwd=work, env=env, stdin=subprocess.DEVNULL, capture_output=True,
                        timeout=60)
+
+
+def test_a_toolchain_is_found_off_the_path(place):
+    """Debian's OpenStack client is passed over, and that PATH has no `swift` is no fault, also under `set -e`."""
+    client = place / "swift"
+    client.write_text("#!/bin/sh\necho python-swiftclient 4.1.0\n")
+    toolchain = place / ".local/share/swiftly/bin/swift"
+    toolchain.parent.mkdir(parents=True)
+    toolchain.write_text("#!/bin/sh\necho 'Swift version 6.1 (swift-6.1-RELEASE)'\n")
+    for program in (client, toolchain):
+        program.chmod(0o755)
+    env = environment(place) | {"PATH": "/usr/bin:/bin", "SWIFT": str(client)}
+    found = run("bash", "-euc", '. scripts/common.sh; find_swift; echo "$swift"', cwd=ROOT, env=env).stdout.strip()
+    assert found and found != str(client)
