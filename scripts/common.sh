@@ -48,7 +48,7 @@ find_swift() {
         fi
     done < <(
         echo "${SWIFT:-}"
-        type -ap swift
+        type -ap swift || true
         printf '%s\n' /opt/swift/usr/bin/swift "$HOME/.local/share/swiftly/bin/swift" /usr/libexec/swift/*/bin/swift \
             /usr/local/swift/usr/bin/swift /usr/bin/swift
     )
