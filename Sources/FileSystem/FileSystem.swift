@@ -96,7 +96,8 @@ public final class FileSystem: Sendable {
     /// A node whose attributes are known.
     func knownNode(_ id: NodeID) throws(Failure) -> Node {
         let node = try node(id)
-        guard node.isKnown else { throw .need(.attributes(id)) }
+        // Without a name there is nothing to ask for: what the listing said has to do.
+        guard node.isKnown || node.links == 0 else { throw .need(.attributes(id)) }
         return node
     }
 

@@ -55,7 +55,10 @@ extension FileSystem {
                     // It may just have been moved, or uploaded anew.
                     guard case .versionGone = failure, tried != origin else { throw failure }
                     tried = origin
-                    if try self.origin(of: id) == origin { throw failure }
+                    if try self.origin(of: id) == origin {
+                        try await discovery.revisit(id)
+                        throw failure
+                    }
                 }
             }
         }

@@ -95,6 +95,12 @@ public final class Discovery: Sendable {
         }
     }
 
+    /// Asks again for the names of a node whose version is gone from the bucket, however fresh they are: the next who
+    /// opens them gets the present version.
+    public func revisit(_ node: NodeID) async throws(BucketError) {
+        for name in try inTree(tree.names(of: node)) { try await list(name.parent) }
+    }
+
     private func prefersListing(_ directory: Node) -> Bool {
         let (cost, lookups) = memory.withLock { memory -> (Int64?, Int) in
             memory.lookups[directory.id, default: 0] += 1

@@ -29,12 +29,15 @@ public final class Reconciler: Sendable {
     static let maximumQueued = 20_000
     /// Changing names are sent at the latest after this many delays.
     static let patience: Int64 = 20
+    /// How long cancelled work may take to end. It may be left to itself then: it is ready to be killed at any time.
+    static let endMilliseconds: Int64 = 5_000
 
     struct State {
         var queue = DueQueue()
         /// There is work in the tree that didn't fit into the queue.
         var hasMore = false
         var running = 0
+        var tasks: [Work: Task<Void, Never>] = [:]
         var busy: Set<ByteString> = []
         var busyWork: Set<Work> = []
         var again: Set<Work> = []
@@ -101,15 +104,16 @@ public final class Reconciler: Sendable {
         }
     }
 
-    /// Ends the work after what is being done now; what is left is carried on by the next start.
+    /// Ends the work: what is being done now is cancelled, and given a little time to end. What is left is carried on
+    /// by the next start.
     public func stop() async {
         state.withLock { $0.isStopping = true }
         wakeUp()
         let task = loop.withLock { $0 }
         await task?.value
-        while state.withLock({ $0.running }) > 0 {
-            await progress.wait(unless: { self.state.withLock { $0.running } == 0 })
-        }
+        for task in state.withLock({ Array($0.tasks.values) }) { task.cancel() }
+        let deadline = time.monotonic().adding(milliseconds: Reconciler.endMilliseconds)
+        while state.withLock({ $0.running }) > 0, time.monotonic() < deadline { await time.sleep(milliseconds: 5) }
     }
 
     // MARK: what there is to do
@@ -167,7 +171,7 @@ public final class Reconciler: Sendable {
             let (next, isStopping) = takeNext(now)
             if isStopping { return }
             if let next {
-                Task { await self.work(on: next) }
+                begin(next)
                 continue
             }
             let pause = state.withLock { state -> Int64? in
@@ -216,6 +220,13 @@ public final class Reconciler: Sendable {
         alarm.cancel()
     }
 
+    /// The work's task is entered under the lock, so that its end can't come before.
+    private func begin(_ work: Work) {
+        state.withLock { state in
+            state.tasks[work] = Task { await self.work(on: work) }
+        }
+    }
+
     private func work(on work: Work) async {
         let result = await catching { () async throws(BucketError) in try await attend(to: work) }
         finish(work, result)
@@ -239,6 +250,7 @@ public final class Reconciler: Sendable {
         state.withLock { state in
             state.running -= 1
             state.busyWork.remove(work)
+            state.tasks[work] = nil
             let isWantedAgain = state.again.remove(work) != nil
             switch result {
             case .success:

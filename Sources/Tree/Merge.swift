@@ -45,7 +45,8 @@ final class Merge {
 
     /// The version is the known one; a later time says that its metadata was rewritten.
     private func confirmed(_ held: HeldObject, _ info: ObjectInfo) throws {
-        guard held.modified != info.lastModified else { return }
+        // HEAD tells whole seconds, some listings more.
+        guard held.modified?.seconds != info.lastModified.seconds else { return }
         try change.run(
             "UPDATE objects SET modified = ? WHERE key = ?",
             [.int(info.lastModified.nanoseconds), .blob(held.key.bytes)])
@@ -125,13 +126,13 @@ final class Merge {
         try appear(info, shown: shown, component: shown == component ? nil : component)
     }
 
-    /// A name for an object that the tree doesn't have.
+    /// A name for an object that the tree doesn't have. The kernel doesn't keep that a name was missing, so it needn't
+    /// hear of it; telling it would take the directory that a program works in from under it.
     func appear(_ info: ObjectInfo, shown: ByteString, component: ByteString?) throws {
         let node = try newFile(info)
         let name = try change.insertName(
             parent: parent, name: shown, node: node.id, component: component, work: false)
         try own(info, name.id, node.id)
-        events.append(.entry(parent: parent, name: shown))
     }
 
     func directory(_ childPrefix: ByteString) throws {
@@ -152,7 +153,6 @@ final class Merge {
         try node.insert(into: connection)
         _ = try change.insertName(
             parent: parent, name: shown, node: node.id, component: shown == component ? nil : component, work: false)
-        events.append(.entry(parent: parent, name: shown))
     }
 
     /// Whether what lies below the prefix belongs to names that are moving or being deleted, or were just now.
