@@ -41,7 +41,8 @@ let package = Package(
         module("BlockCache", ["Primitives", "Telemetry", "ObjectStore", "CSystem"]),
         module("Tree", ["Primitives", "Telemetry", "LocalDatabase", "ObjectStore"]),
         module("Reconciling", ["Primitives", "Telemetry", "ObjectStore", "BlockCache", "Tree"]),
-        module("FileSystem", ["Primitives", "Telemetry", "ObjectStore", "BlockCache", "Tree", "Reconciling", "CSystem"]),
+        module(
+            "FileSystem", ["Primitives", "Telemetry", "ObjectStore", "BlockCache", "Tree", "Reconciling", "CSystem"]),
         module("FuseBridge", ["Primitives", "Telemetry", "FileSystem", "CFuse", "CSystem"]),
         module("Configuration", ["Primitives", "Parsing"]),
         module(

@@ -251,7 +251,7 @@ struct CapabilityProbe: Sendable {
     private func cleanUp() async {
         let names: [ByteString] = [
             "d/x", "d/", "d", "absent", "match", "checksum", "source", "range", "complete", "tag", "copy-from",
-            "copy-to",
+            "copy-to", "marker/", "marker",
             "delete", "a",
         ]
         for name in names {
