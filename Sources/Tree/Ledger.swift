@@ -46,7 +46,8 @@ extension Tree {
                 node.isDirectory
                 ? try connection.blocker(of: node.id, at: wanted) : try connection.moving(above: name.parent)
             var reader: NameID?
-            if let atWanted, atWanted.owner == nil, try connection.needs(atWanted) {
+            // A node's own old object may be written over: the new version takes what it needs from it.
+            if let atWanted, atWanted.owner == nil, atWanted.node != node.id, try connection.needs(atWanted) {
                 reader = try connection.names(of: atWanted.node).first?.id
             }
             return Situation(

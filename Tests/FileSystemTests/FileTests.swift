@@ -197,4 +197,19 @@ import Tree
         let linkNode = try await other.node("l")
         #expect(try await other.run { fs throws(Failure) in try fs.readLink(linkNode) } == "f")
     }
+
+    @Test func aLinkTakesThePlaceOfTheNameItWasMadeFrom() async throws {
+        let rig = try Rig()
+        rig.bucket.put("f", Array(repeating: 3, count: 300_000))
+        let node = try await rig.node("f")
+        let linked = try await rig.run { fs throws(Failure) in try fs.link(node, to: .root, "g", rig.caller) }
+        rig.fs.forget(linked.attributes.node, 1)
+        try await rig.remove("f")
+        try await rig.write("g", [9], at: 100, truncate: false)
+        try await rig.rename("g", "f")
+        try await rig.drain()
+        var expected = [UInt8](repeating: 3, count: 300_000)
+        expected[100] = 9
+        #expect(rig.objects() == ["f": expected])
+    }
 }
