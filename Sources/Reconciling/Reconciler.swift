@@ -278,11 +278,13 @@ public final class Reconciler: Sendable {
         }
     }
 
-    /// Puts work back, to be looked at again after a while.
+    /// Puts work back, to be looked at again after a while: from as long as said to twice as long, by chance, or two
+    /// that are in each other's way would be so again each time.
     func putOff(_ work: Work, milliseconds: Int64) {
         let now = time.monotonic()
         state.withLock { state in
-            state.queue.put(work, due: now.adding(milliseconds: milliseconds), now: now, limit: milliseconds)
+            let delay = milliseconds + Int64.random(in: 0...milliseconds, using: &state.generator)
+            state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
         }
         wakeUp()
     }

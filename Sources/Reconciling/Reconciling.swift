@@ -34,6 +34,7 @@ extension Reconciler {
                 else { return }
                 try await take(step, situation)
             }
+            log.debug("reconcile", "\(situation.wanted): \(step)\(isDone ? "" : " has to wait")")
             if !isDone { return putOff(.name(name), milliseconds: Reconciler.waitMilliseconds) }
             if try !inTree(tree.isPending(name)) { return }
         }
@@ -55,7 +56,9 @@ extension Reconciler {
 
     /// Whether what is at the wanted key may be replaced: who reads from there has to read elsewhere.
     private func isFree(_ situation: Situation) throws(BucketError) -> Bool {
-        guard let occupant = situation.occupant, occupant.owner == nil else { return true }
+        guard let occupant = situation.occupant, occupant.owner == nil, occupant.node != situation.node.id else {
+            return true
+        }
         return try inTree(tree.isExpendable(occupant))
     }
 

@@ -5,9 +5,10 @@ import Layers
 import MemoryStore
 import ObjectStore
 import Primitives
-import Reconciling
 import Telemetry
-import Tree
+
+@testable import Reconciling
+@testable import Tree
 
 /// A file system over an in-memory bucket and a real cache directory, without a kernel. It can be killed: then all
 /// objects are dropped without a word, and `restart` opens the same directory again.
@@ -242,12 +243,21 @@ final class Rig: @unchecked Sendable {
         try await task.value
         alarm.cancel()
         let status = try reconciler.status()
-        guard status.backlog.isEmpty else { throw Stuck(status: status) }
+        guard status.backlog.isEmpty else { throw Stuck(status: status, steps: try steps()) }
     }
 
     struct Stuck: Error, CustomStringConvertible {
         let status: ReconcileStatus
-        var description: String { "not drained: \(status)" }
+        let steps: [String]
+        var description: String { "not drained: \(status)\n\(steps.joined(separator: "\n"))" }
+    }
+
+    /// What the reconciler would do next about each name, and which keys it would delete.
+    private func steps() throws -> [String] {
+        let names = try tree.namesWithWork(after: NameID(0), limit: 20).compactMap { try tree.situation(of: $0) }
+        let keys = try tree.leftovers(limit: 20).map { "delete \($0) \(String(describing: try tree.held(at: $0)))" }
+        let queue = reconciler.state.withLock { "\($0.queue) busy \($0.busy) \($0.busyWork) again \($0.again)" }
+        return names.map { "\(Step.next($0)): \($0)" } + keys + [queue]
     }
 
     /// The bucket's files and their bytes; directories' markers are left out.
