@@ -21,8 +21,9 @@ public enum BucketError: Error, Sendable, CustomStringConvertible {
 
     /// Whether waiting alone may help.
     public var isTransient: Bool {
-        if case .store(let error) = self { return error.isTransient || error.kind == .cancelled }
-        return false
+        guard case .store(let error) = self else { return false }
+        // A condition that failed was looked into; what was found decides what is tried next.
+        return error.isTransient || error.kind == .cancelled || error.kind == .conditionFailed
     }
 }
 

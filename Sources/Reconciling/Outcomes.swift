@@ -28,8 +28,8 @@ extension Reconciler {
         case .failure(let error):
             if error.kind == .conditionFailed {
                 try await verify(attempt, situation)
-                if situation.held?.key != situation.wanted || situation.twin != nil { throw .store(error) }
-                return false
+                // Looked at again after a while: a server may go on refusing what it says is the present version.
+                throw .store(error)
             }
             if !error.mayHaveHappened { try inTree(tree.abandon(attempt)) }
             throw .store(error)

@@ -43,9 +43,9 @@ enum Step: Sendable, Equatable {
 extension Situation {
     /// What must hold at the wanted key when it is written.
     var condition: Condition {
-        if let occupant { return .matches(occupant.etag) }
-        if let held, held.key == wanted { return .matches(held.etag) }
-        return .absent
+        guard let present = occupant ?? (held?.key == wanted ? held : nil) else { return .absent }
+        // A directory's empty object has nothing to lose, and some servers know no version of it.
+        return node.isDirectory && present.sizeBytes == 0 ? .none : .matches(present.etag)
     }
 
     /// Its content is in the tree itself, so sending it costs no more than a copy.
