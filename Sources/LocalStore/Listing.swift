@@ -1,4 +1,5 @@
 import CSystem
+import Cryptography
 import Glibc
 import ObjectStore
 import Primitives
@@ -117,28 +118,8 @@ struct Listing {
     private mutating func takesMore() -> Bool {
         if page.objects.count + page.prefixes.count < limit { return true }
         isFull = true
-        page.next = last.map { Self.encode($0) }
+        // In hexadecimal, since keys need not be text.
+        page.next = last.map { Hexadecimal.encode($0.bytes) }
         return false
-    }
-
-    // MARK: Positions
-
-    /// In hexadecimal, since keys need not be text.
-    static func encode(_ key: ByteString) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: key.bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-
-    static func decode(_ text: String) -> ByteString? {
-        let digits = Array(text.utf8)
-        guard digits.count % 2 == 0 else { return nil }
-        var bytes: [UInt8] = []
-        for index in stride(from: 0, to: digits.count, by: 2) {
-            guard let byte = UInt8(String(decoding: digits[index..<(index + 2)], as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(byte)
-        }
-        return ByteString(bytes: bytes)
     }
 }

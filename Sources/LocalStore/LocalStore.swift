@@ -1,3 +1,4 @@
+import Cryptography
 import Glibc
 import ObjectStore
 import Primitives
@@ -50,7 +51,7 @@ public final class LocalStore: ObjectStore {
         prefix: ByteString, delimited: Bool, from: String?, limit: Int
     ) async throws(StoreError) -> ListPage {
         try await run("list", prefix) { bucket, request throws(StoreError) in
-            let position = from.flatMap { Listing.decode($0) }
+            let position = from.flatMap { Hexadecimal.decode($0) }.map { ByteString(bytes: $0) }
             guard (1...1000).contains(limit), (from == nil) == (position == nil) else {
                 throw request.error(.refused, "not a limit or a position of this store")
             }

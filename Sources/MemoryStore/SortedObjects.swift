@@ -1,3 +1,4 @@
+import Cryptography
 import ObjectStore
 import Primitives
 
@@ -79,29 +80,9 @@ struct SortedObjects {
 
 /// The `next` of a page: the last key or prefix in hexadecimal, since keys need not be text.
 enum ListPosition {
-    static func encode(_ key: ByteString) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        text.reserveCapacity(key.count * 2)
-        for byte in key.bytes {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
+    static func encode(_ key: ByteString) -> String { Hexadecimal.encode(key.bytes) }
 
-    static func decode(_ text: String) -> ByteString? {
-        let digits = Array(text.utf8)
-        guard digits.count % 2 == 0 else { return nil }
-        var bytes: [UInt8] = []
-        for index in stride(from: 0, to: digits.count, by: 2) {
-            guard let byte = UInt8(String(decoding: digits[index..<(index + 2)], as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(byte)
-        }
-        return ByteString(bytes: bytes)
-    }
+    static func decode(_ text: String) -> ByteString? { Hexadecimal.decode(text).map { ByteString(bytes: $0) } }
 }
 
 /// Tags that depend on the content, as S3's do; eight bytes at a time, since tests write megabytes.

@@ -215,17 +215,6 @@ extension Tree {
         }
     }
 
-    /// Records that the name's present content is what the bucket already has (nothing was really changed).
-    public func agree(_ held: HeldObject, content: Int64) throws(TreeError) {
-        try change { change in
-            guard let row = try change.connection.held(at: held.key), row.etag == held.etag, row.owner == held.owner
-            else { return }
-            var same = row
-            same.content = content
-            try change.store(same)
-        }
-    }
-
     /// Records that the object at `key` is ours by its tag, with another version than was known (a write of ours that
     /// was carried out late).
     public func recognise(_ key: ByteString, etag: ETag, sizeBytes: Int64) throws(TreeError) {
