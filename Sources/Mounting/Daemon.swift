@@ -31,6 +31,8 @@ public final class Daemon: Sendable {
     private static let afterSignalMilliseconds: Int64 = 10_000
     /// For files that are still open then.
     private static let openFilesMilliseconds: Int64 = 2_000
+    /// For other mount namespaces, after `pail umount`, to let go.
+    static let otherNamespacesMilliseconds: Int64 = 3_000
     private static let answerMilliseconds: Int64 = 30_000
     private static let logLimitBytes: Int64 = 16 << 20
     private static let minimumFreeBytes: Int64 = 64 << 20

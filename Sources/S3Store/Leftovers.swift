@@ -33,7 +33,14 @@ extension S3Store {
                 guard let key = key(upload["Key"]), let identifier = upload["UploadId"]?.text,
                     let begun = upload["Initiated"].flatMap({ ISODate.parse($0.text) }), begun <= oldest
                 else { continue }
-                if try await abort(key, identifier) { removed += 1 }
+                if try await abort(key, identifier) {
+                    removed += 1
+                } else if !isEncoded, let bytes = PercentEncoding.decode(key.description, plusIsSpace: false),
+                    ByteString(bytes: bytes) != key, try await abort(ByteString(bytes: bytes), identifier)
+                {
+                    // Ceph encodes keys here without saying so.
+                    removed += 1
+                }
             }
             guard page["IsTruncated"]?.text == "true", let next = key(page["NextKeyMarker"]) else { break }
             marker = (next, ByteString(page["NextUploadIdMarker"]?.text ?? ""))

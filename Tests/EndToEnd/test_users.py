@@ -2,6 +2,8 @@
 import os
 import shutil
 import stat
+import subprocess
+import time
 
 import pytest
 
@@ -87,3 +89,20 @@ def test_fstab_line_that_fails(mounts, place, mount_helper):
     result = run(*command, check=False, env=mount.environment)
     assert result.returncode != 0 and "missing" in result.stderr
     assert not is_mounted(mount.path)
+
+
+@pytest.mark.root
+def test_umount_ends_it_in_copied_namespaces_too(mount, bucket):
+    """A container that was started meanwhile has the mount as well and would hold it for as long as it runs."""
+    with subprocess.Popen(
+            ["unshare", "-m", "--propagation", "private", "sh", "-c", "echo ready; exec sleep 60"],
+            stdout=subprocess.PIPE, text=True) as container:
+        try:
+            assert container.stdout.readline() == "ready\n"
+            (mount.path / "a").write_bytes(b"x")
+            begin = time.monotonic()
+            mount.umount("--timeout", "30", timeout=40)
+            assert time.monotonic() - begin < 20
+        finally:
+            container.kill()
+    assert bucket.get("a") == b"x"

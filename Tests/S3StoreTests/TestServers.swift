@@ -14,7 +14,7 @@ struct TestServer: Sendable, CustomStringConvertible {
     let key: AccessKey
 
     /// Those that the environment names.
-    static let all: [TestServer] = ["MINISTACK", "SEAWEEDFS", "RCLONE"].compactMap { name in
+    static let all: [TestServer] = ["MINISTACK", "SEAWEEDFS", "RCLONE", "CEPH"].compactMap { name in
         let environment = ProcessInfo.processInfo.environment
         guard let endpoint = environment["PAIL_TEST_\(name)"],
             let id = environment["PAIL_TEST_\(name)_KEY"] ?? environment["PAIL_TEST_KEY"],
