@@ -44,7 +44,14 @@ extension FileSystem {
             group: node.group, device: node.device, sizeBytes: node.isDirectory ? 4_096 : node.sizeBytes,
             blocks512: (node.sizeBytes + 511) / 512, accessed: node.accessed, modified: node.modified,
             changed: node.changed)
-        guard node.isFile, let open = state.withLock({ $0.open[node.id] }) else { return attributes }
+        guard node.isFile else { return attributes }
+        guard let open = state.withLock({ $0.open[node.id] }) else {
+            if let bytes = contents.allocatedBytes(ofWhole: node.id.raw) {
+                // Never none where there is content: who archives files takes that for a hole.
+                attributes.blocks512 = max(bytes / 512, min(node.sizeBytes, 1))
+            }
+            return attributes
+        }
         attributes.sizeBytes = open.file.sizeBytes
         attributes.blocks512 =
             open.file.isWhole ? open.file.allocatedBytes / 512 : (attributes.sizeBytes + 511) / 512

@@ -110,7 +110,7 @@ extension FileSystem {
             throw Failure(ENOENT)
         }
         if settings.requiresUTF8, name.text == nil { throw Failure(EILSEQ) }
-        if prefix.count + name.count + (isDirectory ? 1 : 0) > settings.maximumKeyBytes { throw Failure(ENAMETOOLONG) }
+        if prefix.count + name.count >= FileSystem.maximumPathBytes { throw Failure(ENAMETOOLONG) }
         // Pail's own objects lie there.
         if parent == .root, name == ".pail" { throw Failure(EPERM) }
         return directory
