@@ -80,7 +80,7 @@ def test_dots_and_types(directory):
 
 
 def test_positions(directory):
-    make_many(700)
+    make_many(300)
     with Directory() as listing:
         places, names = [], []
         while True:
@@ -89,8 +89,8 @@ def test_positions(directory):
             if entry is None:
                 break
             names.append(entry[0])
-        assert len(names) == len(set(names)) == 702
-        for index in random.Random(2).sample(range(702), 60):
+        assert len(names) == len(set(names)) == 302
+        for index in random.Random(2).sample(range(302), 40):
             listing.seek(places[index])
             assert listing.next()[0] == names[index]
         listing.seek(places[-1])
@@ -101,8 +101,8 @@ def test_positions(directory):
 
 def test_what_stays_is_seen_once(directory):
     """Whatever else comes and goes while the directory is being read."""
-    stay = make_many(1500)
-    go = {f"go-{number}" for number in range(300)}
+    stay = make_many(400)
+    go = {f"go-{number}" for number in range(100)}
     for name in go:
         make("regular", name)
     choose, seen, gone = random.Random(3), [], sorted(go)
@@ -125,7 +125,7 @@ def test_what_stays_is_seen_once(directory):
 
 def test_removing_while_reading(directory):
     """As rm -r does it."""
-    make_many(1200)
+    make_many(500)
     with os.scandir(".") as entries:
         for entry in entries:
             os.unlink(entry.name)
