@@ -37,7 +37,7 @@ let package = Package(
         module(
             "S3Store",
             ["Primitives", "Telemetry", "ObjectStore", "HTTPTransport", "Cryptography", "Parsing", "Credentials"]),
-        module("Layers", ["Primitives", "Telemetry", "ObjectStore"]),
+        module("Layers", ["Primitives", "Telemetry", "Cryptography", "ObjectStore"]),
         module("BlockCache", ["Primitives", "Telemetry", "ObjectStore", "CSystem"]),
         module("Tree", ["Primitives", "Telemetry", "LocalDatabase", "ObjectStore"]),
         module("Reconciling", ["Primitives", "Telemetry", "ObjectStore", "BlockCache", "Tree"]),

@@ -116,7 +116,7 @@ extension BlockCache {
         }
         let record = Record(
             allocatedBytes: Int64(status.st_blocks) * 512, dirtyBytes: dirtyBytes,
-            lastUseMilliseconds: Timestamp(status.st_atim).nanoseconds / 1_000_000)
+            lastUseMilliseconds: Timestamp(status.st_atim).nanoseconds / 1_000_000, isWhole: !isPartial)
         shard(of: id).withLock { $0.records[id] = record }
         count(bytes: record.allocatedBytes, dirty: dirtyBytes)
         scan.files.append(

@@ -24,6 +24,8 @@ public final class BlockCache: Sendable {
         var allocatedBytes: Int64
         var dirtyBytes: Int64
         var lastUseMilliseconds: Int64
+        /// Nothing of it has to be fetched.
+        var isWhole: Bool
     }
 
     /// Doesn't keep its file. Who loads it keeps the reference until after the shard's lock is left: the last
@@ -141,12 +143,19 @@ public final class BlockCache: Sendable {
         if (bytes, dirty) != (0, 0) { count(bytes: bytes, dirty: dirty) }
         shard.records[id] = Record(
             allocatedBytes: state.allocatedBytes, dirtyBytes: state.dirtyBytes,
-            lastUseMilliseconds: state.lastUseMilliseconds)
+            lastUseMilliseconds: state.lastUseMilliseconds, isWhole: state.isWhole)
         let file = CachedFile(id: id, cache: self, descriptor: descriptor, path: path, state: state)
         let holder = Holder()
         holder.file = file
         shard.open[id] = holder
         return file
+    }
+
+    /// Bytes that the content takes on the disk, if all of it is here.
+    public func allocatedBytes(ofWhole id: UInt64) -> Int64? {
+        let (file, record) = shard(of: id).withLock { ($0.open[id]?.file, $0.records[id]) }
+        if let file { return file.isWhole ? file.allocatedBytes : nil }
+        return record.flatMap { $0.isWhole ? $0.allocatedBytes : nil }
     }
 
     /// Forgets the content. Who still holds the file can go on using it.
@@ -183,7 +192,7 @@ public final class BlockCache: Sendable {
             shard.open[file.id] = nil
             shard.records[file.id] = Record(
                 allocatedBytes: state.countedBytes, dirtyBytes: state.countedDirtyBytes,
-                lastUseMilliseconds: state.lastUseMilliseconds)
+                lastUseMilliseconds: state.lastUseMilliseconds, isWhole: state.isWhole)
             return nil
         }
         withExtendedLifetime(other) {}

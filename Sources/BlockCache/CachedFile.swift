@@ -68,7 +68,7 @@ public final class CachedFile: Sendable {
     public var isDirty: Bool { state.withLock { $0.isDirty } }
 
     /// Nothing of it has to be fetched.
-    public var isWhole: Bool { state.withLock { $0.map.map { $0.missingPages == 0 } ?? true } }
+    public var isWhole: Bool { state.withLock { $0.isWhole } }
 
     /// The length up to which missing pages come from the origin.
     public var originBytes: Int64 { state.withLock { $0.originBytes } }

@@ -34,6 +34,8 @@ struct FileState {
         var written = RangeList()
     }
 
+    var isWhole: Bool { map.map { $0.missingPages == 0 } ?? true }
+
     var dirtyBytes: Int64 {
         guard isDirty else { return 0 }
         guard let map else { return allocatedBytes }

@@ -9,6 +9,7 @@ extension FileSystem {
     ) throws(Failure) -> Attributes {
         try requireWritable()
         let node = try knownNode(id)
+        if change.isEmpty { return attributes(of: try withoutPrivileges(node, caller)) }
         if let size = change.sizeBytes { try truncate(node, to: size, killPrivileges: change.killPrivileges) }
         if change.isMoreThanSize {
             if node.isFile, let open = state.withLock({ $0.open[id] }) { try settle(open) }
@@ -16,6 +17,19 @@ extension FileSystem {
             _ = try local(tree.update(id, forBucket: true) { change.apply(to: &$0, now) })
         }
         return attributes(of: try self.node(id))
+    }
+
+    /// A setattr of nothing comes from chown(2) with no owner and no group, which for a file takes the set-id bits away
+    /// all the same, and before a write by somebody who may not keep them, which takes them away by itself.
+    private func withoutPrivileges(_ node: Node, _ caller: Caller) throws(Failure) -> Node {
+        let isEntitled = caller.user == 0 || caller.user == node.user
+        guard !node.isDirectory, isEntitled, node.mode.withoutPrivileges != node.mode else { return node }
+        let now = time.now()
+        return try local(
+            tree.update(node.id, forBucket: true) { node in
+                node.mode = node.mode.withoutPrivileges
+                node.changed = now
+            })
     }
 
     private func truncate(_ node: Node, to size: Int64, killPrivileges: Bool) throws(Failure) {
@@ -30,6 +44,8 @@ extension FileSystem {
 }
 
 extension AttributeChange {
+    fileprivate var isEmpty: Bool { sizeBytes == nil && !isMoreThanSize }
+
     fileprivate var isMoreThanSize: Bool {
         mode != nil || user != nil || group != nil || accessed != nil || modified != nil
     }

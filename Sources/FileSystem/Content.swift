@@ -18,6 +18,7 @@ extension FileSystem {
         guard file.isReadable else { throw Failure(EBADF) }
         switch try cached(file.node.file.read(into: buffer, at: offset)) {
         case .bytes(let count):
+            if file.node.takeAccess(), let node = try local(tree.node(file.node.id)) { noteAccess(node) }
             if !file.node.file.isWhole { fetchAhead(file, ByteRange(offset: offset, length: Int64(buffer.count))) }
             return count
         case .missing(let range):
@@ -85,6 +86,7 @@ extension FileSystem {
         let uploads = open.file.uploadsBegun
         let isKnown = open.state.withLock { state -> Bool in
             state.modified = now
+            state.isAccessNoted = false
             let isKnown = state.announced == uploads
             state.announced = uploads
             return isKnown
@@ -98,7 +100,9 @@ extension FileSystem {
     }
 
     /// fallocate(2).
-    public func allocate(_ handle: HandleID, mode: Int32, offset: Int64, length: Int64) throws(Failure) {
+    public func allocate(
+        _ handle: HandleID, mode: Int32, offset: Int64, length: Int64, _ caller: Caller
+    ) throws(Failure) {
         let keepSize: Int32 = 0x01
         let punchHole: Int32 = 0x02
         let zeroRange: Int32 = 0x10
@@ -122,12 +126,12 @@ extension FileSystem {
             }
         default: throw Failure(EOPNOTSUPP)
         }
-        try noteChange(file.node, killPrivileges: false)
+        try noteChange(file.node, killPrivileges: caller.losesPrivileges)
     }
 
     /// copy_file_range(2): copies through the cache; may copy less than asked.
     public func copyRange(
-        _ from: HandleID, fromOffset: Int64, _ to: HandleID, toOffset: Int64, length: Int64
+        _ from: HandleID, fromOffset: Int64, _ to: HandleID, toOffset: Int64, length: Int64, _ caller: Caller
     ) throws(Failure) -> Int {
         let step = Int(min(length, 1 << 20))
         guard step > 0 else { return 0 }
@@ -136,7 +140,7 @@ extension FileSystem {
         let count = try read(from, offset: fromOffset, into: buffer)
         guard count > 0 else { return 0 }
         let bytes = UnsafeRawBufferPointer(rebasing: buffer[0..<count])
-        return try write(to, offset: toOffset, from: bytes, killPrivileges: false)
+        return try write(to, offset: toOffset, from: bytes, killPrivileges: caller.losesPrivileges)
     }
 
     /// lseek(2) with SEEK_DATA or SEEK_HOLE.

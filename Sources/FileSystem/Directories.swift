@@ -23,7 +23,10 @@ extension FileSystem {
     ) throws(Failure) {
         let id = try directory(handle)
         let node = try directory(id)
-        if offset == 0, !discovery.isFresh(node) { throw .need(.listing(id)) }
+        if offset == 0 {
+            if !discovery.isFresh(node) { throw .need(.listing(id)) }
+            noteAccess(node)
+        }
         var after = offset > FileSystem.firstOffset ? Int64(offset - FileSystem.firstOffset) : 0
         while true {
             let children = try local(tree.children(of: id, after: NameID(after), limit: FileSystem.readBatch))
@@ -35,6 +38,9 @@ extension FileSystem {
             if children.count < FileSystem.readBatch { return }
         }
     }
+
+    /// The directory that holds this one, for its `..`; the root holds itself, and so does what was removed.
+    public func parent(_ id: NodeID) throws(Failure) -> NodeID { try local(tree.parent(of: id)) ?? id }
 
     private func shown(_ child: Found, plus: Bool) -> DirectoryEntry {
         let entry =

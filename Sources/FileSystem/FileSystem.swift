@@ -23,8 +23,6 @@ public final class FileSystem: Sendable {
         public var attributeMilliseconds: Int64 = 3_600_000
         /// File names that are not UTF-8 are refused (EILSEQ): the store's keys can't hold them.
         public var requiresUTF8 = false
-        /// The longest key that the store takes, in bytes.
-        public var maximumKeyBytes = 1_024
         /// The most that is fetched ahead of a sequential reader.
         public var readAheadBytes: Int64 = 32 << 20
         public init() {}
@@ -37,6 +35,9 @@ public final class FileSystem: Sendable {
         /// How often the kernel was told of a node and has not forgotten it.
         var lookups: [NodeID: UInt64] = [:]
     }
+
+    /// The longest path below the mount point, in bytes: programs can make longer ones than PATH_MAX, step by step.
+    static let maximumPathBytes = 65_536
 
     let tree: Tree
     let contents: BlockCache

@@ -40,11 +40,18 @@ extension FileSystem {
     /// What stat shows; for a file that is open, as it is now.
     func attributes(of node: Node) -> Attributes {
         var attributes = Attributes(
-            node: node.id, mode: node.mode, links: node.isDirectory ? 2 : node.links, user: node.user,
+            node: node.id, mode: node.mode, links: node.shownLinks, user: node.user,
             group: node.group, device: node.device, sizeBytes: node.isDirectory ? 4_096 : node.sizeBytes,
             blocks512: (node.sizeBytes + 511) / 512, accessed: node.accessed, modified: node.modified,
             changed: node.changed)
-        guard node.isFile, let open = state.withLock({ $0.open[node.id] }) else { return attributes }
+        guard node.isFile else { return attributes }
+        guard let open = state.withLock({ $0.open[node.id] }) else {
+            if let bytes = contents.allocatedBytes(ofWhole: node.id.raw) {
+                // Never none where there is content: who archives files takes that for a hole.
+                attributes.blocks512 = max(bytes / 512, min(node.sizeBytes, 1))
+            }
+            return attributes
+        }
         attributes.sizeBytes = open.file.sizeBytes
         attributes.blocks512 =
             open.file.isWhole ? open.file.allocatedBytes / 512 : (attributes.sizeBytes + 511) / 512
@@ -58,6 +65,7 @@ extension FileSystem {
     public func readLink(_ id: NodeID) throws(Failure) -> ByteString {
         let node = try knownNode(id)
         guard node.isSymlink, let target = node.target else { throw Failure(EINVAL) }
+        noteAccess(node)
         return target
     }
 
@@ -68,4 +76,9 @@ extension FileSystem {
             blockSizeBytes: 4_096, blocks: blocks, freeBlocks: blocks, nodes: 1 << 40, freeNodes: 1 << 40,
             maximumNameBytes: Int64(KeyMapping.maximumNameBytes))
     }
+}
+
+extension Node {
+    /// What stat shows: a directory has its own name, its `.`, and the `..` of each directory in it.
+    fileprivate var shownLinks: UInt32 { isDirectory && links > 0 ? 2 + subdirectories : links }
 }

@@ -43,7 +43,22 @@ extension FileSystem {
             let opened = try open(found.node.id, flags: flags, caller)
             return (entry(try knownNode(found.node.id)), opened)
         }
-        let node = try makeFile(parent, name, mode: S_IFREG | mode & 0o7777, caller)
+        return try opened(try makeFile(parent, name, mode: S_IFREG | mode & 0o7777, caller), flags)
+    }
+
+    /// A file without a name, open (O_TMPFILE of open(2)): it ends with its last user unless `link` names it.
+    public func createNameless(
+        in parent: NodeID, mode: UInt32, flags: Int32, _ caller: Caller
+    ) throws(Failure) -> (Entry, Opened) {
+        try requireWritable()
+        let directory = try directory(parent)
+        guard directory.links > 0 else { throw Failure(ENOENT) }
+        let node = try local(tree.makeNameless(template(in: directory, S_IFREG | mode & 0o7777, caller)))
+        _ = try cached(contents.create(node.id.raw))
+        return try opened(node, flags)
+    }
+
+    private func opened(_ node: Node, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
         let open = try use(node)
         let handle = add(.file(OpenFile(open, flags: flags, maximumWindowBytes: settings.readAheadBytes)))
         return (entry(node), Opened(handle: handle, keepCache: true))
@@ -53,7 +68,8 @@ extension FileSystem {
         _ parent: NodeID, _ name: ByteString, mode: UInt32, _ caller: Caller
     ) throws(Failure) -> Node {
         try requireWritable()
-        let template = try template(parent, name, mode, caller)
+        let directory = try requireAbsent(parent, name, isDirectory: false)
+        let template = template(in: directory, mode, caller)
         let found = try local(tree.make(parent, name, template, now: template.modified))
         _ = try cached(contents.create(found.node.id.raw))
         return found.node
@@ -63,16 +79,14 @@ extension FileSystem {
         _ parent: NodeID, _ name: ByteString, _ mode: UInt32, _ caller: Caller, _ complete: (inout Node) -> Void
     ) throws(Failure) -> Entry {
         try requireWritable()
-        var template = try template(parent, name, mode, caller)
+        let directory = try requireAbsent(parent, name, isDirectory: mode & S_IFMT == S_IFDIR)
+        var template = template(in: directory, mode, caller)
         complete(&template)
         return entry(try local(tree.make(parent, name, template, now: template.modified)).node)
     }
 
     /// A new node as POSIX wants it: the caller's, but of the directory's group where that is set-group-id.
-    private func template(
-        _ parent: NodeID, _ name: ByteString, _ mode: UInt32, _ caller: Caller
-    ) throws(Failure) -> Node {
-        let directory = try requireAbsent(parent, name, isDirectory: mode & S_IFMT == S_IFDIR)
+    private func template(in directory: Node, _ mode: UInt32, _ caller: Caller) -> Node {
         let now = time.now()
         let inherits = directory.mode & S_ISGID != 0
         return Node(
@@ -96,7 +110,7 @@ extension FileSystem {
             throw Failure(ENOENT)
         }
         if settings.requiresUTF8, name.text == nil { throw Failure(EILSEQ) }
-        if prefix.count + name.count + (isDirectory ? 1 : 0) > settings.maximumKeyBytes { throw Failure(ENAMETOOLONG) }
+        if prefix.count + name.count >= FileSystem.maximumPathBytes { throw Failure(ENAMETOOLONG) }
         // Pail's own objects lie there.
         if parent == .root, name == ".pail" { throw Failure(EPERM) }
         return directory

@@ -12,6 +12,8 @@ final class OpenNode: Sendable {
         var announced: UInt64?
         /// When it was last written, if the tree doesn't have that yet.
         var modified: Timestamp?
+        /// It was read since it was opened or last written.
+        var isAccessNoted = false
     }
 
     let id: NodeID
@@ -21,6 +23,14 @@ final class OpenNode: Sendable {
     init(_ id: NodeID, _ file: CachedFile) {
         self.id = id
         self.file = file
+    }
+
+    /// True for the first read since it was opened or last written.
+    func takeAccess() -> Bool {
+        state.withLock { state in
+            defer { state.isAccessNoted = true }
+            return !state.isAccessNoted
+        }
     }
 }
 

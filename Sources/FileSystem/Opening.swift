@@ -12,7 +12,8 @@ extension FileSystem {
         guard node.isFile else { throw Failure(ENXIO) }
         let open = try use(node)
         do throws(Failure) {
-            if flags & O_TRUNC != 0, open.file.sizeBytes > 0 {
+            if flags & O_TRUNC != 0 {
+                // Also of an empty file: open(2) marks the times whatever the size was.
                 _ = try cached(open.file.truncate(to: 0))
                 try noteChange(open, killPrivileges: false)
             }

@@ -16,6 +16,10 @@ public struct Caller: Sendable {
         self.process = process
         self.umask = umask
     }
+
+    /// The kernel says so with each write, but not for other changes of content: only root (as far as is known here: who
+    /// has CAP_FSETID) leaves a file its set-id bits.
+    var losesPrivileges: Bool { user != 0 }
 }
 
 /// An open file or directory; never reused.

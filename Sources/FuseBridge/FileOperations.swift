@@ -26,7 +26,10 @@ extension Bridge {
         operations.create = { request, parent, name, mode, file in
             let (name, flags, caller) = (ByteString(cString: name!), file!.pointee.flags, Caller(request!))
             Bridge.serve(request) { fs throws(Failure) in
-                let (entry, opened) = try fs.create(NodeID(parent), name, mode: mode, flags: flags, caller)
+                let (entry, opened) =
+                    name == KernelMessage.noName
+                    ? try fs.createNameless(in: NodeID(parent), mode: mode, flags: flags, caller)
+                    : try fs.create(NodeID(parent), name, mode: mode, flags: flags, caller)
                 return .created(entry, opened, flags: flags)
             }
         }
@@ -62,9 +65,9 @@ extension Bridge {
 
     static func addRanges(_ operations: inout fuse_lowlevel_ops) {
         operations.fallocate = { request, _, mode, offset, length, file in
-            let handle = HandleID(file!.pointee.fh)
+            let (handle, caller) = (HandleID(file!.pointee.fh), Caller(request!))
             Bridge.serve(request) { fs throws(Failure) in
-                try fs.allocate(handle, mode: mode, offset: Int64(offset), length: Int64(length))
+                try fs.allocate(handle, mode: mode, offset: Int64(offset), length: Int64(length), caller)
                 return .done
             }
         }
@@ -72,11 +75,12 @@ extension Bridge {
             let (source, target) = (HandleID(from!.pointee.fh), HandleID(to!.pointee.fh))
             // The answer's count has 32 bits.
             let length = Int64(min(length, Int(UInt32.max) & ~4095))
+            let caller = Caller(request!)
             Bridge.serve(request) { fs throws(Failure) in
                 .written(
-                    Int(
-                        try fs.copyRange(
-                            source, fromOffset: Int64(fromOffset), target, toOffset: Int64(toOffset), length: length)))
+                    try fs.copyRange(
+                        source, fromOffset: Int64(fromOffset), target, toOffset: Int64(toOffset), length: length,
+                        caller))
             }
         }
         operations.lseek = { request, _, offset, whence, file in

@@ -1,4 +1,5 @@
 import CFuse
+import Primitives
 
 /// The request a thread is working on as the kernel wrote it, for what libfuse 3.14 doesn't hand on (linux/fuse.h).
 struct KernelMessage {
@@ -11,6 +12,20 @@ struct KernelMessage {
     }
 
     static let interruptOpcode: UInt32 = 36
+
+    /// FUSE_TMPFILE, of which libfuse knows nothing until 3.17, is FUSE_CREATE with a name that no file can have.
+    static func makeReadable(_ message: UnsafeMutableRawBufferPointer) {
+        guard message.count >= MemoryLayout<pail_in_header>.size else { return }
+        var header = message.loadUnaligned(as: pail_in_header.self)
+        guard header.opcode == makeNamelessOpcode else { return }
+        header.opcode = createOpcode
+        message.storeBytes(of: header, as: pail_in_header.self)
+    }
+
+    /// What the kernel calls a file that has no name.
+    static let noName: ByteString = "/"
+    private static let makeNamelessOpcode: UInt32 = 51
+    private static let createOpcode: UInt32 = 35
 
     private var header: pail_in_header { bytes.loadUnaligned(as: pail_in_header.self) }
     var opcode: UInt32 { header.opcode }

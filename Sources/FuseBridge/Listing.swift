@@ -26,7 +26,8 @@ struct Listing: Sendable {
     func fill(_ buffer: UnsafeMutableRawBufferPointer, _ fs: FileSystem) throws(Failure) -> Int {
         var used = 0
         for (next, name) in [(UInt64(1), "." as ByteString), (2, "..")] where offset < next {
-            let dot = DirectoryEntry(name: name, node: directory, type: S_IFDIR, next: next, entry: nil)
+            let node = next == 1 ? directory : try fs.parent(directory)
+            let dot = DirectoryEntry(name: name, node: node, type: S_IFDIR, next: next, entry: nil)
             guard add(dot, buffer, &used) else { return used }
         }
         let dots = used

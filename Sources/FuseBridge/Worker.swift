@@ -60,6 +60,7 @@ final class Worker {
     /// Has libfuse parse the message and call the operation.
     func process(_ session: OpaquePointer) {
         guard messageBytes > 0 else { return }
+        KernelMessage.makeReadable(UnsafeMutableRawBufferPointer(rebasing: buffer[..<messageBytes]))
         var request = fuse_buf()
         request.mem = buffer.baseAddress
         request.size = messageBytes

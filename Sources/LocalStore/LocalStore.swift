@@ -13,6 +13,8 @@ import Primitives
 /// - Symbolic links, devices, sockets and pipes are no objects: neither followed nor listed nor replaced.
 /// - Keys that a directory can't hold (`a//b`, `../a`, `a` beside `a/b`, parts of over 255 bytes) are refused.
 public final class LocalStore: ObjectStore {
+    /// What fits a path (PATH_MAX).
+    public static let maximumKeyBytes = 4095
     /// Calls that wait for the disk at a time.
     private static let maximumThreads = 8
     private static let maximumBatch = 1000
@@ -42,7 +44,7 @@ public final class LocalStore: ObjectStore {
             capabilities.keepsDirectoryMarkers = false
             capabilities.rangeGranularityBytes = 4096
             capabilities.maximumObjectBytes = 1 << 43
-            capabilities.maximumKeyBytes = ObjectPath.maximumKeyBytes
+            capabilities.maximumKeyBytes = Self.maximumKeyBytes
             return capabilities
         }
     }

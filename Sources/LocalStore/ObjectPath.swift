@@ -4,7 +4,6 @@ import Primitives
 struct ObjectPath {
     /// The store's own directory in the bucket; never listed, no key may begin with it.
     static let reserved: ByteString = ".pail-store"
-    static let maximumKeyBytes = 4095
     /// NAME_MAX of the usual file systems.
     private static let maximumNameBytes = 255
 
@@ -19,8 +18,8 @@ struct ObjectPath {
 
     init(_ key: ByteString) throws(Refusal) {
         guard !key.isEmpty else { throw Refusal(reason: "an empty key") }
-        guard key.count <= Self.maximumKeyBytes else {
-            throw Refusal(reason: "a key of \(key.count) bytes; at most \(Self.maximumKeyBytes) fit")
+        guard key.count <= LocalStore.maximumKeyBytes else {
+            throw Refusal(reason: "a key of \(key.count) bytes; at most \(LocalStore.maximumKeyBytes) fit")
         }
         isMarker = key.bytes.last == UInt8(ascii: "/")
         let names = (isMarker ? key.dropLast(1) : key).split(separator: UInt8(ascii: "/"))

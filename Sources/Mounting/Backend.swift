@@ -51,7 +51,8 @@ struct Backend: Sendable {
         let metered = Metered(base, meter: meter)
         let placed: any ObjectStore = prefix.isEmpty ? metered : Prefixed(metered, prefix: ByteString(prefix))
         plain = placed
-        store = Retrying(placed, log: log)
+        let longest = s3 == nil ? LocalStore.maximumKeyBytes : StoreCapabilities().maximumKeyBytes - prefix.utf8.count
+        store = Retrying(LongKeys(placed, maximumKeyBytes: longest), log: log)
     }
 
     /// Finding out what a service can do writes to the bucket, which a read-only mount doesn't.
@@ -78,14 +79,6 @@ struct Backend: Sendable {
         } catch {
             log.debug("mount", "unfinished uploads can't be looked for: \(error)")
         }
-    }
-
-    /// The longest key that fits below the mount's prefix, without asking the service.
-    func maximumKeyBytes(_ configuration: MountConfiguration) async -> Int {
-        if case .s3(_, let prefix)? = configuration.bucket {
-            return StoreCapabilities().maximumKeyBytes - prefix.utf8.count
-        }
-        return (try? await plain.capabilities())?.maximumKeyBytes ?? StoreCapabilities().maximumKeyBytes
     }
 
     func shutdown() { transport?.shutdown() }

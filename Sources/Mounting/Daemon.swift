@@ -91,8 +91,7 @@ public final class Daemon: Sendable {
             let prior = marker.priorStop()
             if prior == .clean { try marker.begin() }
             let stack = try Stack(
-                configuration, directory, identity, backend: backend,
-                maximumKeyBytes: await backend.maximumKeyBytes(configuration), prior: prior, log: log)
+                configuration, directory, identity, backend: backend, prior: prior, log: log)
             try marker.begin()
             return try Daemon(configuration, mountPoint, directory, lock, stack, prior, log)
         } catch {

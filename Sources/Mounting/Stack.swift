@@ -23,7 +23,7 @@ final class Stack: Sendable {
     /// Opens what is in the cache directory and recovers what the last daemon left. Hold the cache's lock.
     init(
         _ configuration: MountConfiguration, _ directory: CacheDirectory, _ identity: CacheIdentity,
-        backend: Backend, maximumKeyBytes: Int, prior: PriorStop, log: Log
+        backend: Backend, prior: PriorStop, log: Log
     ) throws(MountFailure) {
         self.backend = backend
         let time = SystemTime()
@@ -48,7 +48,7 @@ final class Stack: Sendable {
             settings: Self.reconcilerSettings(configuration), time: time, log: log, seed: UInt64.random(in: 0...(.max)))
         fileSystem = FileSystem(
             tree: tree, cache: cache, fetcher: fetcher, discovery: discovery, reconciler: reconciler,
-            settings: Self.fileSystemSettings(configuration, maximumKeyBytes), time: time, log: log)
+            settings: Self.fileSystemSettings(configuration), time: time, log: log)
     }
 
     func start(prior: PriorStop) { reconciler.start(afterCrash: prior != .clean) }
@@ -129,14 +129,11 @@ final class Stack: Sendable {
         return settings
     }
 
-    private static func fileSystemSettings(
-        _ configuration: MountConfiguration, _ maximumKeyBytes: Int
-    ) -> FileSystem.Settings {
+    private static func fileSystemSettings(_ configuration: MountConfiguration) -> FileSystem.Settings {
         var settings = FileSystem.Settings()
         settings.nameMilliseconds = configuration.refreshMilliseconds
         settings.syncsToBucket = configuration.sync == .remote
         settings.isReadOnly = configuration.readOnly
-        settings.maximumKeyBytes = maximumKeyBytes
         // Keys travel in URLs and XML, which hold characters only; file names of Linux are bytes.
         if case .s3? = configuration.bucket { settings.requiresUTF8 = true }
         return settings

@@ -40,6 +40,8 @@ public struct Node: Sendable, Equatable {
     public var prefix: ByteString?
     /// For a directory: when all of it was last listed; nil: never.
     public var listed: Timestamp?
+    /// For a directory: how many directories it holds, as far as is known. Counted by the database.
+    public internal(set) var subdirectories: UInt32 = 0
 
     public init(
         id: NodeID, mode: UInt32, user: UInt32, group: UInt32, accessed: Timestamp, modified: Timestamp,

@@ -5,7 +5,7 @@ import Primitives
 
 extension Node {
     /// The order in which `init(row:from:)` reads them.
-    static let columnCount = 21
+    static let columnCount = 22
 
     init(row: Row, from first: Int = 0) {
         self.init(
@@ -31,8 +31,10 @@ extension Node {
         }
         if !row.isNull(first + 19) { prefix = ByteString(bytes: row.blob(first + 19)) }
         if !row.isNull(first + 20) { listed = Timestamp(nanoseconds: row.int(first + 20)) }
+        subdirectories = UInt32(truncatingIfNeeded: row.int(first + 21))
     }
 
+    /// All columns but the id and `subdirectories`, which the database counts itself.
     private var values: [SQLValue] {
         [
             .int(Int64(mode)), .int(Int64(user)), .int(Int64(group)), .int(Int64(bitPattern: device)),

@@ -1,7 +1,7 @@
 /// The tree's tables. Times are nanoseconds since 1970, keys and names are bytes.
 enum Schema {
     /// Stored as SQLite's user_version; a tree of another format is not opened.
-    static let format: Int32 = 1
+    static let format: Int32 = 2
 
     static let statements: [String] = [
         """
@@ -10,7 +10,8 @@ enum Schema {
             grp INTEGER NOT NULL, device INTEGER NOT NULL, size INTEGER NOT NULL, accessed INTEGER NOT NULL,
             modified INTEGER NOT NULL, changed INTEGER NOT NULL, target BLOB, xattrs BLOB, links INTEGER NOT NULL,
             content INTEGER NOT NULL, attributes INTEGER NOT NULL, known INTEGER NOT NULL, live INTEGER NOT NULL,
-            originKey BLOB, originTag TEXT, originSize INTEGER, prefix BLOB, listed INTEGER)
+            originKey BLOB, originTag TEXT, originSize INTEGER, prefix BLOB, listed INTEGER,
+            subdirectories INTEGER NOT NULL DEFAULT 0)
         """,
         "CREATE INDEX nodesByPrefix ON nodes(prefix) WHERE prefix IS NOT NULL",
         "CREATE INDEX orphans ON nodes(id) WHERE links = 0",
@@ -40,5 +41,28 @@ enum Schema {
         """,
         "CREATE INDEX attemptsByName ON attempts(name)",
         "CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    ] + countingOfSubdirectories
+
+    /// `subdirectories` follows the names by itself, whoever changes them. A name that changes its node never changes
+    /// between a directory and another kind of file.
+    private static let countingOfSubdirectories: [String] = [
+        """
+        CREATE TRIGGER countNew AFTER INSERT ON names
+        WHEN (SELECT mode & 61440 FROM nodes WHERE id = NEW.node) = 16384
+        BEGIN UPDATE nodes SET subdirectories = subdirectories + 1 WHERE id = NEW.parent; END
+        """,
+        """
+        CREATE TRIGGER countGone AFTER DELETE ON names
+        WHEN (SELECT mode & 61440 FROM nodes WHERE id = OLD.node) = 16384
+        BEGIN UPDATE nodes SET subdirectories = subdirectories - 1 WHERE id = OLD.parent; END
+        """,
+        """
+        CREATE TRIGGER countMoved AFTER UPDATE OF parent ON names
+        WHEN OLD.parent <> NEW.parent AND (SELECT mode & 61440 FROM nodes WHERE id = NEW.node) = 16384
+        BEGIN
+            UPDATE nodes SET subdirectories = subdirectories - 1 WHERE id = OLD.parent;
+            UPDATE nodes SET subdirectories = subdirectories + 1 WHERE id = NEW.parent;
+        END
+        """,
     ]
 }

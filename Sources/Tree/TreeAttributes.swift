@@ -27,14 +27,14 @@ extension Tree {
         }
     }
 
-    /// Records what the changed content has come to.
+    /// Records what the changed content has come to. The node may have got a later `changed` than the content meanwhile.
     public func settle(
         _ id: NodeID, sizeBytes: Int64, modified: Timestamp, changed: Timestamp, mode: UInt32? = nil
     ) throws(TreeError) {
         try change { change in
             try change.run(
                 """
-                UPDATE nodes SET size = ?, modified = ?, changed = ?, mode = COALESCE(?, mode), live = 0
+                UPDATE nodes SET size = ?, modified = ?, changed = MAX(changed, ?), mode = COALESCE(?, mode), live = 0
                 WHERE id = ?
                 """,
                 [

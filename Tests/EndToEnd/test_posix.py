@@ -1,5 +1,4 @@
 """What a path must do, on a real mount."""
-import ctypes
 import errno
 import fcntl
 import mmap
@@ -9,39 +8,8 @@ import stat
 
 import pytest
 
+from calls import FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, RENAME_EXCHANGE, RENAME_NOREPLACE, fallocate, refused, rename2
 from pail import IS_ROOT, run
-
-libc = ctypes.CDLL(None, use_errno=True)
-RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
-FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE = 1, 2, 16
-
-
-def rename2(old, new, flags):
-    if libc.renameat2(-100, os.fsencode(old), -100, os.fsencode(new), flags):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def fallocate(file, mode, offset, length):
-    call = libc.fallocate
-    call.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
-    if call(file.fileno(), mode, offset, length):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def refused(number):
-    """The body must fail with this errno."""
-    class Refused:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, kind, error, trace):
-            assert isinstance(error, OSError), f"nothing was raised: expected {errno.errorcode[number]}"
-            assert error.errno == number, f"{error}: expected {errno.errorcode[number]}"
-            return True
-
-    return Refused()
 
 
 def test_create_write_read(directory):
