@@ -122,8 +122,9 @@ public struct LongKeys: ObjectStore {
         if token == nil, prefix.count > plainKeyBytes, page.objects.count + page.prefixes.count < limit {
             do throws(StoreError) {
                 page.objects.insert(try await head(prefix), at: 0)
-            } catch where error.kind == .notFound {
-                // Nobody has made the directory itself.
+            } catch {
+                // Somebody may have made the entries alone.
+                guard error.kind == .notFound else { throw error }
             }
         }
         page.next = page.next.map { Position.long($0).text }
