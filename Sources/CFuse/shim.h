@@ -32,9 +32,6 @@ struct pail_init_out {
     uint32_t flags2, max_stack_depth;
     uint16_t request_timeout, unused[11];
 };
-struct pail_open_in {
-    uint32_t flags, open_flags;
-};
 struct pail_create_in {
     uint32_t flags, mode, umask, open_flags;
 };

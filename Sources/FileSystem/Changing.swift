@@ -51,7 +51,7 @@ extension AttributeChange {
     }
 
     fileprivate func apply(to node: inout Node, _ now: Timestamp) {
-        if let mode { node.mode = node.mode & S_IFMT | mode & 0o7777 }
+        if let mode { node.setPermissions(mode) }
         if user != nil || group != nil {
             if let user { node.user = user }
             if let group { node.group = group }

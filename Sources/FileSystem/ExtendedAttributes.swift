@@ -2,7 +2,7 @@ import Glibc
 import Primitives
 import Tree
 
-/// Extended attributes: `user.` ones, kept in the object's metadata.
+/// Extended attributes: `user.` ones and access control lists, kept in the object's metadata.
 extension FileSystem {
     /// The most that names and values of one file may take together: S3 gives 2 KiB of metadata to all of it, and
     /// values are stored as base64, percent-encoded.
@@ -25,15 +25,13 @@ extension FileSystem {
         let replaceOnly: Int32 = 2
         try requireWritable()
         try requireSupported(name)
+        if !name.hasPrefix("user.") { return try setAccessControl(id, name, value, caller) }
         let node = try knownNode(id)
         if !node.isFile, !node.isDirectory { throw Failure(EPERM) }
         let isThere = node.xattrs[name] != nil
         if flags == createOnly, isThere { throw Failure(EEXIST) }
         if flags == replaceOnly, !isThere { throw Failure(ENODATA) }
-        var all = node.xattrs
-        all[name] = value
-        let bytes = all.reduce(0) { $0 + $1.key.count + $1.value.count }
-        if bytes > FileSystem.maximumXattrBytes { throw Failure(ENOSPC) }
+        try requireRoomForAttributes(node, name, value)
         let now = time.now()
         _ = try local(
             tree.update(id, forBucket: true) { node in
@@ -54,8 +52,16 @@ extension FileSystem {
             })
     }
 
+    func requireRoomForAttributes(_ node: Node, _ name: ByteString, _ value: [UInt8]) throws(Failure) {
+        var all = node.xattrs
+        all[name] = value
+        let bytes = all.reduce(0) { $0 + $1.key.count + $1.value.count }
+        if bytes > FileSystem.maximumXattrBytes { throw Failure(ENOSPC) }
+    }
+
     private func requireSupported(_ name: ByteString) throws(Failure) {
-        guard name.hasPrefix("user.") else { throw Failure(EOPNOTSUPP) }
+        let isList = name == AccessControlList.accessName || name == AccessControlList.defaultName
+        guard isList || name.hasPrefix("user.") else { throw Failure(EOPNOTSUPP) }
         if name.count > 255 { throw Failure(ERANGE) }
     }
 }

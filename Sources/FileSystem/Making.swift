@@ -53,7 +53,8 @@ extension FileSystem {
         try requireWritable()
         let directory = try directory(parent)
         guard directory.links > 0 else { throw Failure(ENOENT) }
-        let node = try local(tree.makeNameless(template(in: directory, S_IFREG | mode & 0o7777, caller)))
+        let template = try template(in: directory, S_IFREG | mode & 0o7777, caller)
+        let node = try local(tree.makeNameless(template))
         _ = try cached(contents.create(node.id.raw))
         return try opened(node, flags)
     }
@@ -69,7 +70,7 @@ extension FileSystem {
     ) throws(Failure) -> Node {
         try requireWritable()
         let directory = try requireAbsent(parent, name, isDirectory: false)
-        let template = template(in: directory, mode, caller)
+        let template = try template(in: directory, mode, caller)
         let found = try local(tree.make(parent, name, template, now: template.modified))
         _ = try cached(contents.create(found.node.id.raw))
         return found.node
@@ -80,18 +81,21 @@ extension FileSystem {
     ) throws(Failure) -> Entry {
         try requireWritable()
         let directory = try requireAbsent(parent, name, isDirectory: mode & S_IFMT == S_IFDIR)
-        var template = template(in: directory, mode, caller)
+        var template = try template(in: directory, mode, caller)
         complete(&template)
         return entry(try local(tree.make(parent, name, template, now: template.modified)).node)
     }
 
     /// A new node as POSIX wants it: the caller's, but of the directory's group where that is set-group-id.
-    private func template(in directory: Node, _ mode: UInt32, _ caller: Caller) -> Node {
+    private func template(in directory: Node, _ mode: UInt32, _ caller: Caller) throws(Failure) -> Node {
+        guard directory.isKnown else { throw .need(.attributes(directory.id)) }
         let now = time.now()
         let inherits = directory.mode & S_ISGID != 0
-        return Node(
+        var node = Node(
             id: NodeID(0), mode: inherits && mode & S_IFMT == S_IFDIR ? mode | S_ISGID : mode, user: caller.user,
             group: inherits ? directory.group : caller.group, accessed: now, modified: now, changed: now)
+        if !node.isSymlink { node.inheritPermissions(from: directory, caller) }
+        return node
     }
 
     /// Checks that a name can be made in the directory, and gives the directory.

@@ -10,17 +10,8 @@ extension Bridge {
     static func addFiles(_ operations: inout fuse_lowlevel_ops) {
         operations.open = { request, node, file in
             let (flags, caller) = (file!.pointee.flags, Caller(request!))
-            let kills = Worker.current?.message?.openKillsPrivileges ?? false
             Bridge.serve(request) { fs throws(Failure) in
-                // It comes with O_TRUNC only. Before opening: what needs the bucket is run again, and an open file
-                // would be left behind.
-                if kills {
-                    var change = AttributeChange()
-                    change.sizeBytes = 0
-                    change.killPrivileges = true
-                    _ = try fs.setAttributes(NodeID(node), change, handle: nil, caller)
-                }
-                return .opened(try fs.open(NodeID(node), flags: flags, caller), flags: flags)
+                .opened(try fs.open(NodeID(node), flags: flags, caller), flags: flags)
             }
         }
         operations.create = { request, parent, name, mode, file in

@@ -20,12 +20,16 @@ struct Handshake {
     /// What libfuse can ask for by itself.
     static func negotiate(_ connection: inout fuse_conn_info, _ log: Log) {
         // Contents change by explicit invalidation alone. The kernel's own cache of writes would hide them from fsync
-        // and excludes passthrough. Splicing is slower than a copy here.
+        // and excludes passthrough. Splicing is slower than a copy here. Truncating while opening (ATOMIC_O_TRUNC) would
+        // cut a running program before the kernel refuses the open (ETXTBSY).
         let wanted =
-            FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO
-            | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_DIO | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS
+            FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_PARALLEL_DIROPS
+            | FUSE_CAP_ASYNC_DIO | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_CACHE_SYMLINKS
+            // Where a directory has a default list, new files don't get the umask: the file system sees to both.
+            | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK
         let unwanted =
-            FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE
+            FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ
+            | FUSE_CAP_SPLICE_WRITE
             | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_HANDLE_KILLPRIV
         connection.want |= UInt32(wanted) & connection.capable
         connection.want &= ~UInt32(unwanted)

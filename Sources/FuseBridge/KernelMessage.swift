@@ -42,8 +42,6 @@ struct KernelMessage {
 
     /// FUSE_WRITE_KILL_SUIDGID
     var writeKillsPrivileges: Bool { (body(pail_write_in.self)?.write_flags ?? 0) & (1 << 2) != 0 }
-    /// FUSE_OPEN_KILL_SUIDGID
-    var openKillsPrivileges: Bool { (body(pail_open_in.self)?.open_flags ?? 0) & 1 != 0 }
     /// FATTR_KILL_SUIDGID
     var changeKillsPrivileges: Bool { (body(UInt32.self) ?? 0) & (1 << 11) != 0 }
 

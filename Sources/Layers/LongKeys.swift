@@ -11,19 +11,25 @@ public struct LongKeys: ObjectStore {
     static let place: ByteString = ".pail/long/"
     /// A file name of Linux, and the `/` behind a directory's.
     static let longestNameBytes = 256
+    /// The longest key that is held, which only says that there is an end.
+    public static let maximumKeyBytes = 65_536
 
     private let store: any ObjectStore
-    private let maximumKeyBytes: Int
+    private let plainKeyBytes: Int
 
     /// - Parameter maximumKeyBytes: the longest key that `store` takes; at least 512.
     public init(_ store: any ObjectStore, maximumKeyBytes: Int) {
         self.store = store
-        self.maximumKeyBytes = maximumKeyBytes
+        plainKeyBytes = maximumKeyBytes
     }
 
     public var name: String { store.name }
 
-    public func capabilities() async throws(StoreError) -> StoreCapabilities { try await store.capabilities() }
+    public func capabilities() async throws(StoreError) -> StoreCapabilities {
+        var capabilities = try await store.capabilities()
+        capabilities.maximumKeyBytes = Self.maximumKeyBytes
+        return capabilities
+    }
 
     public func head(_ key: ByteString) async throws(StoreError) -> ObjectInfo {
         try await shown(key) { () async throws(StoreError) in try await store.head(place(of: key)) }
@@ -40,6 +46,7 @@ public struct LongKeys: ObjectStore {
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
+        try requireHoldable(key, "write")
         var placed = plan
         placed.base = plan.base.map { .init(key: place(of: $0.key), etag: $0.etag) }
         let plan = placed
@@ -53,7 +60,8 @@ public struct LongKeys: ObjectStore {
         _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
         condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
-        try await shown(destination) { () async throws(StoreError) in
+        try requireHoldable(destination, "copy")
+        return try await shown(destination) { () async throws(StoreError) in
             try await store.copy(
                 place(of: source), etag: etag, to: place(of: destination), metadata: metadata,
                 contentType: contentType, condition: condition)
@@ -82,11 +90,11 @@ public struct LongKeys: ObjectStore {
     public func list(
         prefix: ByteString, delimited: Bool, from: String?, limit: Int
     ) async throws(StoreError) -> ListPage {
-        guard prefix.hasSuffix("/"), prefix.count + Self.longestNameBytes > maximumKeyBytes else {
+        guard prefix.hasSuffix("/"), prefix.count + Self.longestNameBytes > plainKeyBytes else {
             return try await store.list(prefix: prefix, delimited: delimited, from: from, limit: limit)
         }
         let position = from.map(Position.init) ?? .plain(nil)
-        if case .plain(let token) = position, prefix.count <= maximumKeyBytes {
+        if case .plain(let token) = position, prefix.count <= plainKeyBytes {
             var page = try await store.list(prefix: prefix, delimited: delimited, from: token, limit: limit)
             let isEmpty = page.objects.isEmpty && page.prefixes.isEmpty
             if page.next != nil || !isEmpty {
@@ -111,11 +119,12 @@ public struct LongKeys: ObjectStore {
             return info
         }
         page.prefixes = page.prefixes.map { prefix + $0.dropFirst(standIn.count) }
-        if token == nil, prefix.count > maximumKeyBytes, page.objects.count + page.prefixes.count < limit {
+        if token == nil, prefix.count > plainKeyBytes, page.objects.count + page.prefixes.count < limit {
             do throws(StoreError) {
                 page.objects.insert(try await head(prefix), at: 0)
-            } catch where error.kind == .notFound {
-                // Nobody has made the directory itself.
+            } catch {
+                // Somebody may have made the entries alone.
+                guard error.kind == .notFound else { throw error }
             }
         }
         page.next = page.next.map { Position.long($0).text }
@@ -149,10 +158,16 @@ public struct LongKeys: ObjectStore {
 
     /// Where the key's object really lies.
     func place(of key: ByteString) -> ByteString {
-        guard key.count > maximumKeyBytes else { return key }
+        guard key.count > plainKeyBytes else { return key }
         let slash = UInt8(ascii: "/")
         let end = key.bytes.dropLast().lastIndex(of: slash).map { $0 + 1 } ?? 0
         return Self.standIn(for: ByteString(bytes: key.bytes[..<end])) + key.dropFirst(end)
+    }
+
+    private func requireHoldable(_ key: ByteString, _ operation: String) throws(StoreError) {
+        guard key.count <= Self.maximumKeyBytes else {
+            throw StoreError(.refused, operation, key: key, detail: "a key of \(key.count) bytes")
+        }
     }
 
     /// What a directory's long keys begin with instead.

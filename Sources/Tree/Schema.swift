@@ -3,7 +3,9 @@ enum Schema {
     /// Stored as SQLite's user_version; a tree of another format is not opened.
     static let format: Int32 = 2
 
-    static let statements: [String] = [
+    static let statements = tables + countingOfSubdirectories
+
+    private static let tables: [String] = [
         """
         CREATE TABLE nodes(
             id INTEGER PRIMARY KEY AUTOINCREMENT, mode INTEGER NOT NULL, user INTEGER NOT NULL,
@@ -41,7 +43,7 @@ enum Schema {
         """,
         "CREATE INDEX attemptsByName ON attempts(name)",
         "CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    ] + countingOfSubdirectories
+    ]
 
     /// `subdirectories` follows the names by itself, whoever changes them. A name that changes its node never changes
     /// between a directory and another kind of file.

@@ -70,19 +70,16 @@ struct LongKeysTests {
     @Test(arguments: [200, 343, 344, 345, 500, 598, 599, 600, 601, 2500], [1, 2, 3, 1000])
     func listings(_ count: Int, _ limit: Int) async throws {
         let prefix = directory(count)
-        var names: [ByteString] = ["a", "b", ByteString(String(repeating: "n", count: 255))]
-        for number in 0..<5 { names.append(ByteString("m\(number)")) }
-        for name in names {
-            try await store.put(prefix + name, "1")
-            try await store.put(prefix + "in-" + name.dropFirst(3) + "/", "")
-        }
+        let names = (0..<6).map { ByteString("file-\($0)") } + [ByteString(String(repeating: "n", count: 255))]
+        let folders = (0..<6).map { ByteString("d\($0)/") } + [ByteString(String(repeating: "d", count: 255) + "/")]
+        for name in names { try await store.put(prefix + name, "1") }
+        for folder in folders { try await store.put(prefix + folder, "") }
         try await store.put(prefix, "")
         let page = try await all(prefix, limit: limit)
         // With room for one entry only, the directory's own object may have none.
         let objects = page.objects.map(\.key).filter { $0 != prefix }
         #expect(objects.sorted() == names.map { prefix + $0 }.sorted())
-        #expect(Set(page.prefixes) == Set(names.map { prefix + "in-" + $0.dropFirst(3) + "/" }))
-        #expect(page.prefixes.count == Set(page.prefixes).count)
+        #expect(page.prefixes.sorted() == folders.map { prefix + $0 }.sorted())
         if limit > 1 { #expect(page.objects.count { $0.key == prefix } == 1) }
         let below = try await store.list(prefix: prefix, delimited: false, from: nil, limit: 1)
         #expect(below.objects.count == 1)
