@@ -77,6 +77,7 @@ public struct Keeper {
             pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
             pollfd(fd: daemon.channel.descriptor, events: Int16(POLLIN), revents: 0),
         ]
+        ResidentMemory.releaseFilePages()
         while true {
             poll(&watched, nfds_t(watched.count), -1)
             if watched[1].revents != 0 {
