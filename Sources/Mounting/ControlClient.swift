@@ -16,10 +16,12 @@ public struct ControlClient: Sendable {
         let time = SystemTime()
         var lost = time.monotonic()
         while true {
-            let (failure, isLost) = askOnce(request, silenceMilliseconds, {
-                lost = time.monotonic()
-                each($0)
-            })
+            let (failure, isLost) = askOnce(
+                request, silenceMilliseconds,
+                {
+                    lost = time.monotonic()
+                    each($0)
+                })
             guard isLost, time.monotonic().milliseconds(since: lost) < Self.restartMilliseconds,
                 CacheLock.isHeld(directory)
             else { return failure }

@@ -97,7 +97,10 @@ extension Daemon {
         registration.withLock { $0 = entry }
         guard let keeper = beginning.keeper else { return }
         // One that was taken over is there already.
-        guard place.former == nil, let session = session.kept else { return _ = keeper.send(Parcel()) }
+        guard place.former == nil, let session = session.kept else {
+            keeper.send(Parcel())
+            return
+        }
         let kept = KeptMount(
             session: session, references: place.references.descriptor, cacheDirectory: directory.path,
             cacheID: stack.tree.cacheID, lock: place.lock.descriptor, registration: entry.descriptor,

@@ -65,7 +65,9 @@ public struct Keeper {
             }
             reopenLog()
             log.warning("keeper", "the daemon \(how): starting it again (\(policy.restarts))")
-            if delay > 0, pause(milliseconds: delay) { return giveUp("the daemon \(how), and no other is wanted", code) }
+            if delay > 0, pause(milliseconds: delay) {
+                return giveUp("the daemon \(how), and no other is wanted", code)
+            }
         }
     }
 

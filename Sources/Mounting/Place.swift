@@ -1,6 +1,6 @@
+import Configuration
 import FileSystem
 import FuseBridge
-import Configuration
 import Glibc
 
 /// Where a daemon mounts and what it has taken for that: found free, or taken over from a daemon that has died.
