@@ -5,6 +5,7 @@ import ctypes
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +22,9 @@ SEED = int(os.environ.get("PAIL_TAKEOVER_SEED", 20_262))
 PROGRAMS = [program.__name__ for program in takeover_programs.PROGRAMS]
 
 
+UNANSWERED_SECONDS = 12 + 2 * max(0, KILLS - 8)
+
+
 class Programs:
     def __init__(self, mount, place, names):
         self.stop = place / "stop"
@@ -28,7 +32,7 @@ class Programs:
         for name in names:
             (mount.path / name).mkdir()
             self.running[name] = subprocess.Popen(
-                [sys.executable, takeover_programs.__file__, name, mount.path / name, self.stop],
+                [sys.executable, takeover_programs.__file__, name.rstrip("2"), mount.path / name, self.stop],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def check(self):
@@ -90,6 +94,22 @@ def test_programs_go_on(mount, bucket, programs):
     run("git", "-C", mount.path / "git", "fsck", "--full", "--strict")
 
 
+@pytest.mark.on("local")
+@pytest.mark.timeout(60 + 2 * UNANSWERED_SECONDS)
+def test_killed_between_doing_and_answering(mounts, bucket, place, programs):
+    """What was done and not answered is asked for again. It must not be done twice."""
+    library = place / "die_before_answering.so"
+    run("cc", "-shared", "-fPIC", "-o", library, Path(__file__).parent / "die_before_answering.c")
+    mount = mounts(bucket, LD_PRELOAD=library)
+    running = programs(mount, ["names", "names2", "logger", "nameless"])
+    time.sleep(UNANSWERED_SECONDS)
+    running.check()
+    rounds = running.end()
+    restarts = mount.status()["restarts"]
+    print(f"{restarts} deaths, rounds: {rounds}")
+    assert restarts >= UNANSWERED_SECONDS // 4 and all(rounds.values())
+
+
 @pytest.fixture
 def orphaned(mount):
     """A mount whose daemon is dead and whose keeper does nothing about it until the test lets it."""
@@ -142,6 +162,73 @@ def test_nobody_else_gets_its_place(orphaned, bucket, place):
     again = orphaned.command("mount", bucket.address, orphaned.path, *arguments, check=False)
     assert again.returncode == MOUNT_POINT and "mount point already" in again.stderr
     assert (orphaned.path / "before").read_text() == "before"
+
+
+class Keeper:
+    """Does what a keeper does, but tells the next daemon that the kernel can't send requests again."""
+
+    def __init__(self, mount, bucket):
+        self.command = [
+            PAIL, "mount", "--foreground", bucket.address, mount.path, "--cache-dir", mount.cache, *mount.options]
+        self.environment = mount.environment
+        self.kept = ("", [])
+        self.process = None
+
+    def start(self):
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, pass_fds=[far.fileno()],
+            env=self.environment | {"PAIL_KEEPER_FD": str(far.fileno())})
+        far.close()
+        text, files = self.kept
+        socket.send_fds(near, [f"restarts 0\nbackground 0\n{text}\n".encode()], files)
+        near.settimeout(30)
+        text, received, _, _ = socket.recv_fds(near, 1 << 16, 8)
+        for file in files:
+            os.close(file)
+        self.kept = (text.decode(), received)
+        near.close()
+
+    def forget_resending(self):
+        """Takes FUSE_HAS_RESEND, bit 39, out of the kernel's message: flags2 are 56 bytes from its beginning."""
+        lines = self.kept[0].splitlines()
+        place = next(number for number, line in enumerate(lines) if line.startswith("offer "))
+        offer = lines[place].removeprefix("offer ").split(",")
+        assert int(offer[56]) & 0x80, "the kernel can't do it anyway"
+        offer[56] = str(int(offer[56]) & 0x7f)
+        lines[place] = "offer " + ",".join(offer)
+        self.kept = ("\n".join(lines), self.kept[1])
+
+    def end(self):
+        for file in self.kept[1]:
+            os.close(file)
+        self.process.kill()
+        self.process.wait(timeout=20)
+
+
+@pytest.mark.on("local")
+@pytest.mark.root
+def test_kernel_without_resending(mounts, bucket):
+    """The mount is made anew at its place; what was open in the old one ends with errors."""
+    mount = mounts(bucket, mount=False)
+    keeper = Keeper(mount, bucket)
+    keeper.start()
+    try:
+        (mount.path / "a").write_text("x")
+        file = os.open(mount.path / "a", os.O_RDWR)
+        keeper.process.kill()
+        keeper.process.wait(timeout=20)
+        keeper.forget_resending()
+        keeper.start()
+        assert (mount.path / "a").read_text() == "x"
+        with pytest.raises(OSError):
+            os.write(file, b"y")
+        with pytest.raises(OSError):
+            os.close(file)
+        mount.umount()
+        assert bucket.get("a") == b"x"
+    finally:
+        keeper.end()
 
 
 @pytest.mark.on("local")
