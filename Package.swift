@@ -79,6 +79,7 @@ let package = Package(
             "FileSystem",
             ["MemoryStore", "Layers", "Reconciling", "Tree", "BlockCache", "ObjectStore", "Primitives", "Telemetry"]),
         tests("Configuration", ["Primitives"]),
+        tests("Mounting", ["FuseBridge"]),
         .testTarget(name: "ArchitectureTests", swiftSettings: settings),
     ]
 )

@@ -33,7 +33,7 @@ public final class FileSystem: Sendable {
         var nextHandle: UInt64 = 0
         var open: [NodeID: OpenNode] = [:]
         /// How often the kernel was told of a node and has not forgotten it.
-        var lookups: [NodeID: UInt64] = [:]
+        var lookups: [NodeID: ReferenceCount] = [:]
     }
 
     /// The longest path below the mount point, in bytes: programs can make longer ones than PATH_MAX, step by step.
@@ -47,12 +47,15 @@ public final class FileSystem: Sendable {
     public let settings: Settings
     let time: any TimeSource
     let log: Log
+    /// The nodes in `lookups`, and those that the kernel knows from the process before this one.
+    let references: KernelReferences?
     let state = Lock(State())
     private let listener = Lock<Hook<Invalidation, Void>?>(nil)
 
+    /// - Parameter references: where the nodes are noted that the kernel knows; nil if nobody is to take over.
     public init(
         tree: Tree, cache: BlockCache, fetcher: Fetcher, discovery: Discovery, reconciler: Reconciler,
-        settings: Settings, time: any TimeSource, log: Log
+        settings: Settings, time: any TimeSource, log: Log, references: KernelReferences? = nil
     ) {
         self.tree = tree
         contents = cache
@@ -62,6 +65,7 @@ public final class FileSystem: Sendable {
         self.settings = settings
         self.time = time
         self.log = log
+        self.references = references
         discovery.listen(Hook { [weak self] events in self?.heed(events) })
         reconciler.protect(Hook { [weak self] node in self?.isReading(node) ?? false })
     }
@@ -83,8 +87,10 @@ public final class FileSystem: Sendable {
 
     /// An open file still needs the object of this node: not all of it is here.
     private func isReading(_ node: NodeID) -> Bool {
-        guard let open = state.withLock({ $0.open[node] }) else { return false }
-        return !open.file.isWhole
+        if let open = state.withLock({ $0.open[node] }) { return !open.file.isWhole }
+        // It may be open since before this process.
+        guard isFormer(node), (try? tree.node(node))??.links == 0 else { return false }
+        return contents.existing(node.raw)?.isWhole != true
     }
 
     // MARK: nodes
@@ -164,7 +170,8 @@ public final class FileSystem: Sendable {
     func add(_ handle: Handle) -> HandleID {
         state.withLock { state in
             state.nextHandle += 1
-            let id = HandleID(state.nextHandle)
+            let id = HandleID(
+                start: tree.starts, count: state.nextHandle, access: handle.access, isDirectory: handle.isDirectory)
             state.handles[id] = handle
             return id
         }
@@ -184,17 +191,25 @@ public final class FileSystem: Sendable {
 
     // MARK: what the kernel knows
 
-    func countLookup(_ node: NodeID) { state.withLock { $0.lookups[node, default: 0] += 1 } }
+    func countLookup(_ node: NodeID) {
+        state.withLock { state in
+            if state.lookups[node] == nil {
+                state.lookups[node] = ReferenceCount(isFormer: references?[node] ?? false)
+                references?[node] = true
+            }
+            state.lookups[node]!.counted += 1
+        }
+    }
 
     /// The kernel drops `count` of its references.
     public func forget(_ node: NodeID, _ count: UInt64) {
         let isGone = state.withLock { state -> Bool in
-            guard let known = state.lookups[node] else { return true }
-            if known > count {
-                state.lookups[node] = known - count
+            if var known = state.lookups[node], known.drop(count) {
+                state.lookups[node] = known
                 return false
             }
             state.lookups[node] = nil
+            references?[node] = false
             return true
         }
         if isGone { forgetIfUnused(node) }
@@ -202,7 +217,9 @@ public final class FileSystem: Sendable {
 
     /// Removes a node that has no name, no user and no reference, with its content.
     func forgetIfUnused(_ node: NodeID) {
-        let isUsed = state.withLock { $0.lookups[node] != nil || $0.open[node] != nil }
+        let isUsed = state.withLock {
+            $0.lookups[node] != nil || $0.open[node] != nil || references?[node] == true
+        }
         guard !isUsed, (try? tree.node(node))??.links == 0 else { return }
         do throws(TreeError) {
             for forgotten in try tree.forgetOrphans([node]) { contents.remove(forgotten.raw) }

@@ -10,9 +10,12 @@ final class Bridge: Sendable {
     let options: SessionOptions
     let parking: Parking
     let log: Log
+    /// The kernel may speak of what another process has answered.
+    let isTakenOver: Bool
     private let stopping = Lock(false)
 
-    init(fileSystem: FileSystem, options: SessionOptions, log: Log) {
+    init(fileSystem: FileSystem, options: SessionOptions, isTakenOver: Bool, log: Log) {
+        self.isTakenOver = isTakenOver
         self.fileSystem = fileSystem
         self.options = options
         self.log = log

@@ -21,14 +21,21 @@ public final class FuseSession: Sendable {
     /// Signalled when a worker ends, and by `stop`.
     private let ended = Semaphore()
     private let log: Log
+    private let former: FormerSession?
+    /// The kernel's first message.
+    private let offer = Lock([UInt8]())
 
     /// libfuse's session, which is safe to use from any thread.
     private struct Handle: @unchecked Sendable { let pointer: OpaquePointer }
 
-    public init(fileSystem: FileSystem, options: SessionOptions, log: Log) throws(FuseError) {
+    /// - Parameter former: what `takeOver` is to take over; its device is this session's from then on.
+    public init(
+        fileSystem: FileSystem, options: SessionOptions, former: FormerSession? = nil, log: Log
+    ) throws(FuseError) {
         self.log = log
+        self.former = former
         LibraryLog.use(log)
-        bridge = Bridge(fileSystem: fileSystem, options: options, log: log)
+        bridge = Bridge(fileSystem: fileSystem, options: options, isTakenOver: former != nil, log: log)
         let notifier = Notifier(log: log)
         self.notifier = notifier
         var operations = Bridge.operations()
@@ -49,7 +56,7 @@ public final class FuseSession: Sendable {
     }
 
     deinit {
-        // Mounted but never run.
+        // Mounted but never run. A mount that was taken over stays: libfuse knows no place to unmount.
         if case .mounted = phase.withLock({ $0 }) { fuse_session_unmount(session.pointer) }
         fuse_session_destroy(session.pointer)
     }
@@ -65,8 +72,33 @@ public final class FuseSession: Sendable {
             throw .mount(path: point.path, errno == 0 ? Errno(EPERM) : .current)
         }
         phase.withLock { $0 = .mounted(point) }
-        try Handshake(session: session.pointer, log: log).perform()
+        let message = try Handshake(session: session.pointer, log: log).perform()
+        offer.withLock { $0 = message }
         log.debug("fuse", "mounted on \(point.path)")
+    }
+
+    /// Instead of `mount`: serves the mount of the former process from now on, beginning with what that one has not
+    /// answered. Requests wait until `run`. Throws `notMounted` if it has been unmounted meanwhile.
+    public func takeOver() throws(FuseError) {
+        guard let former else { throw .notMounted }
+        let point = MountPoint(path: former.mountPoint)
+        // libfuse takes a descriptor for a place to mount on if it is called so.
+        guard fuse_session_mount(session.pointer, "/dev/fd/\(former.device)") == 0 else {
+            throw .mount(path: point.path, Errno(EBADF))
+        }
+        guard former.isConnected else { throw .notMounted }
+        try Handshake(session: session.pointer, log: log).replay(former.offer)
+        offer.withLock { $0 = former.offer }
+        do throws(Errno) { try former.resend() } catch { throw .handshake("resending: \(error)") }
+        phase.withLock { $0 = .mounted(point) }
+        log.debug("fuse", "took \(point.path) over")
+    }
+
+    /// What another process would need to take this mount over. The device remains this session's.
+    public var kept: FormerSession? {
+        guard case .mounted(let point) = phase.withLock({ $0 }) else { return nil }
+        return FormerSession(
+            device: fuse_session_fd(session.pointer), offer: offer.withLock { $0 }, mountPoint: point.path)
     }
 
     /// Answers requests until the file system is unmounted, by `unmount` or by anybody else, or until `stop`. Returns
@@ -88,7 +120,11 @@ public final class FuseSession: Sendable {
         notifying.wait(milliseconds: Limits.drainMilliseconds)
         phase.withLock { $0 = .ended }
         // Detaches what `stop` has left mounted.
-        fuse_session_unmount(session.pointer)
+        if former == nil {
+            fuse_session_unmount(session.pointer)
+        } else if FormerSession.isConnected(fuse_session_fd(session.pointer)) {
+            try? point.detach(lazily: true)
+        }
         log.debug("fuse", "unmounted from \(point.path)")
     }
 

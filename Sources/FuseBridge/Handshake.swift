@@ -39,15 +39,30 @@ struct Handshake {
         log.debug("fuse", "protocol \(connection.proto_major).\(connection.proto_minor)")
     }
 
-    /// To be called once, after mounting and before requests are taken.
-    func perform() throws(FuseError) {
+    /// To be called once, after mounting and before requests are taken. Returns the kernel's message.
+    func perform() throws(FuseError) -> [UInt8] {
         let device = fuse_session_fd(session)
         let worker = Worker()
         let offered = try receive(worker, device)
+        let message = worker.received
         do throws(Errno) {
             var answer = try caught(device) { worker.process(session) }
             try complete(&answer, offered)
             _ = try Errno.check { write(device, answer, answer.count) }
+        } catch {
+            throw .handshake("\(error)")
+        }
+        return message
+    }
+
+    /// Instead of `perform` with a kernel that has agreed with another process: libfuse is shown the message, and its
+    /// answer, which is the same as then, is dropped.
+    func replay(_ message: [UInt8]) throws(FuseError) {
+        let worker = Worker()
+        worker.take(message)
+        guard worker.message?.initialOffer != nil else { throw .handshake("the kernel's offer was not kept") }
+        do throws(Errno) {
+            _ = try caught(fuse_session_fd(session)) { worker.process(session) }
         } catch {
             throw .handshake("\(error)")
         }

@@ -1,5 +1,6 @@
 import CFuse
 import Primitives
+import Tree
 
 /// The request a thread is working on as the kernel wrote it, for what libfuse 3.14 doesn't hand on (linux/fuse.h).
 struct KernelMessage {
@@ -31,6 +32,7 @@ struct KernelMessage {
     var opcode: UInt32 { header.opcode }
     /// What the kernel knows the request by.
     var unique: UInt64 { header.unique }
+    var node: NodeID { NodeID(header.nodeid) }
     var process: Int32 { Int32(bitPattern: header.pid) }
 
     /// Of FUSE_INIT: what the kernel offers.
@@ -49,5 +51,19 @@ struct KernelMessage {
         let offset = MemoryLayout<pail_in_header>.size
         guard bytes.count >= offset + MemoryLayout<Value>.size else { return nil }
         return bytes.loadUnaligned(fromByteOffset: offset, as: type)
+    }
+
+    /// What lies so many bytes behind the header.
+    func value<Value: BitwiseCopyable>(at offset: Int, _ type: Value.Type) -> Value? {
+        let start = MemoryLayout<pail_in_header>.size + offset
+        guard bytes.count >= start + MemoryLayout<Value>.size else { return nil }
+        return bytes.loadUnaligned(fromByteOffset: start, as: type)
+    }
+
+    /// The name, up to its NUL, so many bytes behind the header.
+    func name(at offset: Int) -> ByteString? {
+        let start = MemoryLayout<pail_in_header>.size + offset
+        guard bytes.count > start, let end = bytes[start...].firstIndex(of: 0) else { return nil }
+        return ByteString(bytes: Array(bytes[start..<end]))
     }
 }

@@ -17,8 +17,9 @@ struct MountPoint: Sendable {
         if code != 0 { throw .busy(path: path) }
     }
 
-    /// Ends every request with an error and detaches. Does nothing for an ordinary user.
-    func abort() { _ = umount2(path, Int32(MNT_FORCE | MNT_DETACH)) }
+    /// Ends every request with an error and detaches. False for an ordinary user, who may not.
+    @discardableResult
+    func abort() -> Bool { umount2(path, Int32(MNT_FORCE | MNT_DETACH)) == 0 }
 
     /// Sets how far the kernel reads ahead. libfuse can't ask for more than the default of 128 KiB, but
     /// /sys/class/bdi can (Documentation/ABI/testing/sysfs-class-bdi). Needs root, and requests being answered.

@@ -2,6 +2,7 @@ import CFuse
 import FileSystem
 import Glibc
 import Primitives
+import Tree
 
 /// Requests that wait for the bucket, each in a task of its own, so that the threads that take requests go on.
 final class Parking: Sendable {
@@ -22,7 +23,7 @@ final class Parking: Sendable {
         guard let message = Worker.current?.message else { return reply.fail(Errno(EIO)) }
         while state.withLock({ $0.tasks >= Limits.parkedRequests && !$0.closed }) { usleep(1000) }
         let raw = reply.take()
-        let unique = message.unique
+        let (unique, number) = (message.unique, message.number)
         let parked = ParkedRequest(raw, process: message.process)
         let accepted = state.withLock { state -> Bool in
             if state.closed { return false }
@@ -35,7 +36,7 @@ final class Parking: Sendable {
         let interrupted = fuse_req_interrupted(raw) != 0
         parked.started(
             Task.detached {
-                let result = await self.settle(need, operation)
+                let result = await self.settle(need, number, operation)
                 parked.answer(result, self)
                 self.state.withLock { state in
                     state.requests[unique] = nil
@@ -77,14 +78,17 @@ final class Parking: Sendable {
         return false
     }
 
-    /// Runs `operation` until it needs nothing more.
-    private func settle(_ first: Need, _ operation: @escaping Operation) async -> Result<Answer, Errno> {
+    /// Runs `operation` until it needs nothing more. `number`: see `CurrentRequest`.
+    private func settle(
+        _ first: Need, _ number: UInt64, _ operation: @escaping Operation
+    ) async -> Result<Answer, Errno> {
         var need = first
         for _ in 0..<Limits.parkedRounds {
             do throws(Errno) { try await fileSystem.satisfy(need) } catch { return .failure(error) }
             if Task.isCancelled { return .failure(Errno(EINTR)) }
             do throws(Failure) {
-                return .success(try operation(fileSystem))
+                return .success(
+                    try CurrentRequest.with(number) { () throws(Failure) in try operation(fileSystem) })
             } catch {
                 switch error {
                 case .errno(let error): return .failure(error)
@@ -103,7 +107,7 @@ final class Parking: Sendable {
             guard case .need(let need) = error else { return }
             state.withLock { $0.tasks += 1 }
             Task.detached {
-                _ = await self.settle(need) { fs throws(Failure) in
+                _ = await self.settle(need, 0) { fs throws(Failure) in
                     try operation(fs)
                     return .done
                 }

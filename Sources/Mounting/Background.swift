@@ -6,6 +6,9 @@ import Primitives
 /// How a daemon tells who started it that the mount answers, or why it doesn't.
 public struct ReadyPipe: Sendable {
     static let variable = "PAIL_READY_FD"
+    /// The number that it has in the process that is to get ready.
+    private static let passedDescriptor: Int32 = 3
+
     private let descriptor: Int32
 
     /// The pipe that this process was started with; nil in the foreground. To be asked for once.
@@ -14,6 +17,23 @@ public struct ReadyPipe: Sendable {
         unsetenv(variable)
         guard pail_fcntl(descriptor, F_SETFD, Int(FD_CLOEXEC)) == 0 else { return nil }
         return ReadyPipe(descriptor: descriptor)
+    }
+
+    /// Has `actions` give the pipe to a process that is to be started. For as long as this process has the variable.
+    static func pass(_ descriptor: Int32, _ actions: inout posix_spawn_file_actions_t) {
+        posix_spawn_file_actions_adddup2(&actions, descriptor, passedDescriptor)
+        setenv(variable, "\(passedDescriptor)", 1)
+    }
+
+    /// Leaves the pipe to the process that `body` starts.
+    static func handingOn<Result>(
+        _ actions: inout posix_spawn_file_actions_t, _ body: (inout posix_spawn_file_actions_t) -> Result
+    ) -> Result {
+        let pipe = inherited()
+        defer { if let pipe { close(pipe.descriptor) } }
+        if let pipe { pass(pipe.descriptor, &actions) }
+        defer { unsetenv(variable) }
+        return body(&actions)
     }
 
     func ready() { send("ready\n") }
@@ -26,24 +46,24 @@ public struct ReadyPipe: Sendable {
     }
 }
 
-/// Starts the daemon: the same program again, in a session of its own, before any thread exists in it.
+/// Starts the daemon in the background: its keeper, in a session of its own.
 public enum Background {
     /// Everything that the daemon waits for before it is ready is bounded itself; this is for what nobody thought of.
     private static let readyMilliseconds: Int64 = 300_000
-    private static let pipeDescriptor: Int32 = 3
 
-    /// Runs `pail` with these arguments and returns when the mount answers. `log` is where stderr goes.
+    /// Keeps a daemon with these arguments of `pail mount` and returns when the mount answers. `log` is where stderr
+    /// goes.
     public static func start(arguments: [String], log: String) throws(MountFailure) {
         let logDescriptor = pail_open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard logDescriptor >= 0 else { throw MountFailure(.failed, "can't write the log \(log): \(Errno.current)") }
         defer { close(logDescriptor) }
         guard let pipe = Pipe() else { throw MountFailure(.failed, "can't make a pipe: \(Errno.current)") }
         defer { close(pipe.output) }
-        let spawned = spawn(arguments, log: logDescriptor, pipe: pipe.input)
+        let spawned = spawn([Keeper.command, log] + arguments, log: logDescriptor, pipe: pipe.input)
         close(pipe.input)
         guard let process = spawned else { throw MountFailure(.failed, "can't start the daemon: \(Errno.current)") }
         guard let line = readLine(pipe.output) else {
-            kill(process, SIGKILL)
+            kill(process, SIGTERM)
             throw MountFailure(.failed, "the daemon didn't get ready in \(readyMilliseconds / 1000) s; see \(log)")
         }
         if line == "ready" { return }
@@ -61,14 +81,13 @@ public enum Background {
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, log, STDERR_FILENO)
-        posix_spawn_file_actions_adddup2(&actions, pipe, pipeDescriptor)
+        ReadyPipe.pass(pipe, &actions)
+        defer { unsetenv(ReadyPipe.variable) }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
         // POSIX_SPAWN_SETSID (glibc 2.26).
         posix_spawnattr_setflags(&attributes, 0x80)
-        setenv(ReadyPipe.variable, "\(pipeDescriptor)", 1)
-        defer { unsetenv(ReadyPipe.variable) }
         var process = pid_t()
         let code = Command.withCStrings(["pail"] + arguments) {
             // By its own path, so that ps shows its name.

@@ -4,16 +4,22 @@ import Primitives
 
 /// The right to be the one daemon on a cache directory. Ends with the process at the latest, however it ends.
 final class CacheLock: Sendable {
-    private let descriptor: Int32
+    /// To be left to a keeper: the lock is held as long as it is open anywhere.
+    let descriptor: Int32
 
     /// nil while another process holds it.
-    init?(_ directory: CacheDirectory) throws(MountFailure) {
+    convenience init?(_ directory: CacheDirectory) throws(MountFailure) {
         let descriptor = pail_open(directory.lockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw directory.failure("can't be locked", .current) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             return nil
         }
+        self.init(of: descriptor)
+    }
+
+    /// Takes over the lock of another daemon by its descriptor.
+    init(of descriptor: Int32) {
         let text = Array("\(getpid())\n".utf8)
         // The number is for people; the lock itself counts.
         _ = ftruncate(descriptor, 0)

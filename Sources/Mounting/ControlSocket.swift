@@ -9,6 +9,9 @@ final class ControlSocket: Sendable {
 
     private let descriptor: Int32
     private let received = Lock([UInt8]())
+    /// The other side has closed, or died.
+    private let over = Lock(false)
+    var isOver: Bool { over.withLock { $0 } }
 
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
@@ -76,6 +79,7 @@ final class ControlSocket: Sendable {
             var buffer = [UInt8](repeating: 0, count: 4096)
             let count = recv(descriptor, &buffer, buffer.count, 0)
             if count < 0, errno == EINTR { continue }
+            if count == 0 || errno == ECONNRESET { over.withLock { $0 = true } }
             guard count > 0 else { return nil }
             let size = received.withLock { bytes -> Int in
                 bytes += buffer[..<count]

@@ -29,35 +29,37 @@ public final class Daemon: Sendable {
     static let afterUnmountMilliseconds: Int64 = 3_600_000
     /// How long they go on when a signal says to end.
     private static let afterSignalMilliseconds: Int64 = 10_000
+    /// A second signal says to end at once; one that comes so soon is the same, sent to keeper and daemon.
+    private static let sameSignalMilliseconds: Int64 = 1_000
     /// For files that are still open then.
     private static let openFilesMilliseconds: Int64 = 2_000
     /// For other mount namespaces, after `pail umount`, to let go.
     static let otherNamespacesMilliseconds: Int64 = 3_000
-    private static let answerMilliseconds: Int64 = 30_000
     private static let logLimitBytes: Int64 = 16 << 20
-    private static let minimumFreeBytes: Int64 = 64 << 20
 
     let configuration: MountConfiguration
-    let mountPoint: MountPoint
+    let place: Place
+    var mountPoint: MountPoint { place.mountPoint }
     let directory: CacheDirectory
     let stack: Stack
     let session: FuseSession
     let log: Log
     let started = SystemTime().now()
     let state = Lock(State())
-    private let control = Lock(ControlServer?.none)
-    private let lock: CacheLock
-    private let registry: MountRegistry
-    private let registration = Lock(Registration?.none)
+    let beginning: Beginning
+    let control = Lock(ControlServer?.none)
+    let registry: MountRegistry
+    let registration = Lock(Registration?.none)
     private let events: AsyncStream<Event>
-    private let continuation: AsyncStream<Event>.Continuation
+    let continuation: AsyncStream<Event>.Continuation
 
     /// Mounts, serves until unmounted or told to end, and returns the exit code.
     public static func run(_ configuration: MountConfiguration) async throws(MountFailure) -> ExitCode {
         let pipe = ReadyPipe.inherited()
+        let beginning = Beginning.ofThisProcess()
         ProcessLimits.adjust()
         do throws(MountFailure) {
-            let daemon = try await make(configuration, inBackground: pipe != nil)
+            let daemon = try await make(configuration, beginning)
             try await daemon.mount()
             pipe?.ready()
             await daemon.serve()
@@ -70,30 +72,28 @@ public final class Daemon: Sendable {
     }
 
     private static func make(
-        _ configuration: MountConfiguration, inBackground: Bool
+        _ configuration: MountConfiguration, _ beginning: Beginning
     ) async throws(MountFailure) -> Daemon {
         let directory = CacheDirectory(for: configuration)
         try directory.prepare()
-        let mountPoint = MountPoint(MountPoint.resolved(configuration.mountPoint ?? ""))
-        try await mountPoint.check(configuration, cache: directory)
-        let lock = try await Handover.lock(directory)
-        guard directory.freeBytes() >= minimumFreeBytes else {
-            throw MountFailure(
-                .cache, "the disk of the cache directory \(directory.path) is full: free some space, or --cache-dir")
-        }
+        let place = try await Place.find(configuration, directory, kept: beginning.kept)
         let identity = try CacheIdentity.find(directory, for: configuration)
-        let log = Log(level: configuration.log.level.logLevel, sink: sink(configuration, directory, inBackground))
+        try beginning.kept?.check(directory, identity)
+        let log = Log(
+            level: configuration.log.level.logLevel, sink: sink(configuration, directory, beginning.isInBackground))
         let backend = try Backend(configuration, cache: directory, log: log)
         do throws(MountFailure) {
-            try await backend.check(configuration)
+            // A mount that is there goes on also without its bucket.
+            if beginning.kept == nil { try await backend.check(configuration) }
             try identity.claim(directory)
             let marker = RunningMarker(directory: directory)
             let prior = marker.priorStop()
             if prior == .clean { try marker.begin() }
             let stack = try Stack(
-                configuration, directory, identity, backend: backend, prior: prior, log: log)
+                configuration, directory, identity, backend: backend, prior: prior, references: place.references,
+                log: log)
             try marker.begin()
-            return try Daemon(configuration, mountPoint, directory, lock, stack, prior, log)
+            return try Daemon(configuration, beginning, place, directory, stack, prior, log)
         } catch {
             backend.shutdown()
             throw error
@@ -109,19 +109,20 @@ public final class Daemon: Sendable {
     }
 
     private init(
-        _ configuration: MountConfiguration, _ mountPoint: MountPoint, _ directory: CacheDirectory, _ lock: CacheLock,
+        _ configuration: MountConfiguration, _ beginning: Beginning, _ place: Place, _ directory: CacheDirectory,
         _ stack: Stack, _ prior: PriorStop, _ log: Log
     ) throws(MountFailure) {
         self.configuration = configuration
-        self.mountPoint = mountPoint
+        self.beginning = beginning
+        self.place = place
         self.directory = directory
-        self.lock = lock
         self.stack = stack
         self.log = log
         registry = try MountRegistry()
         (events, continuation) = AsyncStream.makeStream(of: Event.self)
         do {
-            session = try FuseSession(fileSystem: stack.fileSystem, options: Self.options(configuration), log: log)
+            session = try FuseSession(
+                fileSystem: stack.fileSystem, options: Self.options(configuration), former: place.former, log: log)
         } catch {
             throw MountFailure(.mountPoint, "\(error)")
         }
@@ -137,91 +138,19 @@ public final class Daemon: Sendable {
         return options
     }
 
-    /// Mounts and returns when the mount answers.
-    private func mount() async throws(MountFailure) {
-        let server: ControlServer
-        do throws(MountFailure) {
-            try mountSession()
-            server = try ControlServer(directory, handler: self)
-        } catch {
-            await abandon()
-            throw error
-        }
-        Threads.detach { [self] in
-            do {
-                try session.run()
-            } catch {
-                log.error("mount", "\(error)")
-            }
-            continuation.yield(.unmounted)
-        }
-        do throws(MountFailure) {
-            try await checkAnswer()
-            let entry = try registry.add(mountPoint: mountPoint.path, cacheDirectory: directory.path)
-            registration.withLock { $0 = entry }
-        } catch {
-            server.close()
-            await abandon()
-            throw error
-        }
-        Signals.watch { [continuation] in continuation.yield(.signal($0)) }
-        control.withLock { $0 = server }
-        Task {
-            await stack.backend.learnCapabilities(configuration, directory)
-            await stack.backend.removeLeftovers(configuration, log: log)
-        }
-        // So that no other file system is kept busy.
-        chdir("/")
-        log.info("mount", "mounted \(configuration.bucket?.description ?? "") on \(mountPoint.path)")
-    }
-
-    private func mountSession() throws(MountFailure) {
-        do {
-            try session.mount(at: mountPoint.path)
-        } catch {
-            throw MountFailure(.mountPoint, "\(error)\(remedy)")
-        }
-    }
-
-    /// What may be in the way of a mount that was refused.
-    private var remedy: String {
-        if let fault = FuseDevice.fault() { return ": \(fault.what): \(fault.remedy)" }
-        if geteuid() == 0 { return "" }
-        if configuration.allowOther { return ": /etc/fuse.conf must have the line user_allow_other" }
-        return ": pail doctor says what is missing"
-    }
-
-    private func checkAnswer() async throws(MountFailure) {
-        let path = mountPoint.path
-        let code = await Threads.value(withinMilliseconds: Self.answerMilliseconds) { () -> Int32 in
-            var status = stat()
-            return stat(path, &status) == 0 ? 0 : errno
-        }
-        guard let code else {
-            throw MountFailure(.failed, "\(path) is mounted, but doesn't answer; see \(directory.log)")
-        }
-        if code != 0 { throw MountFailure(.failed, "\(path) is mounted, but answers: \(Errno(code))") }
-    }
-
-    /// Undoes a start that went wrong.
-    private func abandon() async {
-        session.stop()
-        _ = mountPoint.unmount(lazily: true)
-        await stack.close(log: log)
-        RunningMarker(directory: directory).end()
-    }
-
     func post(_ event: Event) { continuation.yield(event) }
 
     /// Waits for the end, and brings it about in order.
     private func serve() async {
         var drain: Task<Void, Never>?
-        var wasSignalled = false
+        var signalled: Timestamp?
         loop: for await event in events {
             switch event {
             case .signal(let number):
-                if wasSignalled { break loop }
-                wasSignalled = true
+                let now = SystemTime().monotonic()
+                if let signalled, now.milliseconds(since: signalled) > Self.sameSignalMilliseconds { break loop }
+                guard signalled == nil else { continue }
+                signalled = now
                 log.info("mount", "ending on signal \(number)")
                 state.withLock { $0.drainMilliseconds = Self.afterSignalMilliseconds }
                 if drain != nil { break loop }

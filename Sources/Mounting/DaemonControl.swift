@@ -114,6 +114,8 @@ extension Daemon: ControlHandling {
             ("receivedBytes", .number(traffic.bytesRead)),
             ("upSeconds", .number(SystemTime().now().milliseconds(since: started) / 1000)),
             ("pid", .number(Int64(getpid()))),
+            ("keeper", .number(Int64(beginning.keeperProcess))),
+            ("restarts", .number(Int64(beginning.restarts))),
             ("cacheDirectory", .text(directory.path)),
             ("log", .text(configuration.log.file ?? directory.log)),
             ("version", .text(Version.current)),

@@ -9,11 +9,12 @@ enum Handover {
     static func lock(_ directory: CacheDirectory) async throws(MountFailure) -> CacheLock {
         if let lock = try CacheLock(directory) { return lock }
         let client = ControlClient(cacheDirectory: directory.path)
-        let asked = await Threads.value(withinMilliseconds: endMilliseconds) {
+        _ = await Threads.value(withinMilliseconds: endMilliseconds) {
             client.ask(.release, silenceMilliseconds: endMilliseconds) { _ in } == nil
                 && client.waitForEnd(milliseconds: endMilliseconds)
         }
-        if asked == true, let lock = try CacheLock(directory) { return lock }
+        // Also when nobody answered: it may just have ended.
+        if let lock = try CacheLock(directory) { return lock }
         throw MountFailure(
             .cache,
             "cache directory \(directory.path) is in use by \(CacheLock.holder(directory)): "

@@ -34,10 +34,12 @@ public struct MountRegistry: Sendable {
         else { throw MountFailure(.failed, "\(path) must be a directory of your own with mode 0700: remove it") }
     }
 
-    /// Enters a mount of this process, until the registration or the process ends.
-    func add(mountPoint: String, cacheDirectory: String) throws(MountFailure) -> Registration {
+    /// Enters a mount, until the registration or the process ends. `process` is whom to end if nothing else helps.
+    func add(
+        mountPoint: String, cacheDirectory: String, process: Int32
+    ) throws(MountFailure) -> Registration {
         let text =
-            "pid \(getpid())\nmountPoint \(LineText.escape(mountPoint))\ncache \(LineText.escape(cacheDirectory))\n"
+            "pid \(process)\nmountPoint \(LineText.escape(mountPoint))\ncache \(LineText.escape(cacheDirectory))\n"
         // In part random: who removes a dead daemon's file must not hit a new one of the same name.
         let random = String(UInt64.random(in: 0...(.max)), radix: 16)
         let file = "\(path)/\(getpid())-\(random)\(Self.ending)"
@@ -78,10 +80,10 @@ public struct MountRegistry: Sendable {
 
 /// A daemon's place in the registry.
 final class Registration: Sendable {
-    private let path: String
-    private let descriptor: Int32
+    let path: String
+    let descriptor: Int32
 
-    fileprivate init(path: String, descriptor: Int32) {
+    init(path: String, descriptor: Int32) {
         self.path = path
         self.descriptor = descriptor
     }

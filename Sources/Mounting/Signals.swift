@@ -29,7 +29,7 @@ public enum Signals {
         }
     }
 
-    private static func endingSet() -> sigset_t {
+    static func endingSet() -> sigset_t {
         var set = sigset_t()
         sigemptyset(&set)
         for signal in ending { sigaddset(&set, signal) }

@@ -23,7 +23,7 @@ final class Stack: Sendable {
     /// Opens what is in the cache directory and recovers what the last daemon left. Hold the cache's lock.
     init(
         _ configuration: MountConfiguration, _ directory: CacheDirectory, _ identity: CacheIdentity,
-        backend: Backend, prior: PriorStop, log: Log
+        backend: Backend, prior: PriorStop, references: KernelReferences, log: Log
     ) throws(MountFailure) {
         self.backend = backend
         let time = SystemTime()
@@ -33,7 +33,8 @@ final class Stack: Sendable {
         do {
             tree = try Tree(path: directory.database, defaults: defaults, newCacheID: identity.id, now: time.now())
             cache = try BlockCache(settings: Self.cacheSettings(configuration, directory), log: log)
-            recoveredFiles = try Recovery.run(tree: tree, cache: cache, trustClean: prior != .powerLost, log: log)
+            recoveredFiles = try Recovery.run(
+                tree: tree, cache: cache, trustClean: prior != .powerLost, isOpen: { references[$0] }, log: log)
         } catch {
             throw MountFailure(.cache, "cache directory \(directory.path): \(error)")
         }
@@ -48,7 +49,7 @@ final class Stack: Sendable {
             settings: Self.reconcilerSettings(configuration), time: time, log: log, seed: UInt64.random(in: 0...(.max)))
         fileSystem = FileSystem(
             tree: tree, cache: cache, fetcher: fetcher, discovery: discovery, reconciler: reconciler,
-            settings: Self.fileSystemSettings(configuration), time: time, log: log)
+            settings: Self.fileSystemSettings(configuration), time: time, log: log, references: references)
     }
 
     func start(prior: PriorStop) { reconciler.start(afterCrash: prior != .clean) }

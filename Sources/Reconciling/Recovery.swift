@@ -10,15 +10,16 @@ public enum Recovery {
 
     /// - Parameter trustClean: the machine has not been switched off since the last run, so what the cache holds
     ///   unsynced is really on the disk.
+    /// - Parameter isOpen: whether a node without a name is still open in a mount that lives on.
     /// - Returns: how many files had changes that were not yet uploaded.
     public static func run(
-        tree: Tree, cache: BlockCache, trustClean: Bool, log: Log
+        tree: Tree, cache: BlockCache, trustClean: Bool, isOpen: (NodeID) -> Bool = { _ in false }, log: Log
     ) throws(BucketError) -> Int {
         let scan = try inCache(cache.startScan(trustClean: trustClean))
         var dirty = 0
         var present = Set<UInt64>()
         for found in scan.files {
-            guard let node = try inTree(tree.node(NodeID(found.id))), node.links > 0 else {
+            guard let node = try inTree(tree.node(NodeID(found.id))), node.links > 0 || isOpen(node.id) else {
                 cache.remove(found.id)
                 continue
             }
@@ -36,7 +37,7 @@ public enum Recovery {
         }
         try settleLive(tree, present, log)
         try makeMissing(tree, cache, present, log)
-        try forgetOrphans(tree, cache)
+        try forgetOrphans(tree, cache, isOpen)
         return dirty
     }
 
@@ -77,11 +78,15 @@ public enum Recovery {
         }
     }
 
-    private static func forgetOrphans(_ tree: Tree, _ cache: BlockCache) throws(BucketError) {
+    private static func forgetOrphans(
+        _ tree: Tree, _ cache: BlockCache, _ isOpen: (NodeID) -> Bool
+    ) throws(BucketError) {
+        var after = NodeID(0)
         while true {
-            let orphans = try inTree(tree.orphans(limit: batch))
-            if orphans.isEmpty { return }
-            for id in try inTree(tree.forgetOrphans(orphans)) { cache.remove(id.raw) }
+            let orphans = try inTree(tree.orphans(after: after, limit: batch))
+            guard let last = orphans.last else { return }
+            after = last
+            for id in try inTree(tree.forgetOrphans(orphans.filter { !isOpen($0) })) { cache.remove(id.raw) }
         }
     }
 }

@@ -36,6 +36,8 @@ public final class Tree: Sendable {
     public let defaults: Defaults
     /// Unique to this cache: begins the tag of each object that it wrote.
     public let cacheID: String
+    /// How often the tree was opened, this time included.
+    public let starts: UInt64
     let database: Database
     private let observer = Lock<Hook<[Work], Void>?>(nil)
     private let nextTag = Lock(Int64(0))
@@ -56,8 +58,10 @@ public final class Tree: Sendable {
         } catch let error { throw .database(error) }
         cacheID = try Tree.fact("cacheID", in: database) ?? newCacheID
         let started = Int64(try Tree.fact("starts", in: database) ?? "0") ?? 0
+        starts = UInt64(started + 1)
         nextTag.withLock { $0 = (started + 1) << 32 }
         try change { change in
+            try change.connection.execute(Tree.requestTable)
             try change.run(
                 "INSERT OR REPLACE INTO facts(name, value) VALUES('starts', ?)", [.text(String(started + 1))])
         }
@@ -117,11 +121,13 @@ public final class Tree: Sendable {
         var work: [Work] = []
         var refusal: TreeError?
         let result: Result
+        let request = CurrentRequest.number
         do {
             result = try database.transaction { connection throws(DatabaseError) in
                 let change = Change(connection)
                 do {
                     let result = try body(change)
+                    try change.record(request: request)
                     work = change.work
                     return result
                 } catch let error as DatabaseError {
@@ -135,6 +141,7 @@ public final class Tree: Sendable {
             if let refusal { throw refusal }
             throw .database(error)
         }
+        if request != 0 { CurrentRequest.number = 0 }
         if !work.isEmpty, let observer = observer.withLock({ $0 }) { observer.call(work) }
         return result
     }

@@ -214,12 +214,13 @@ extension Tree {
         }
     }
 
-    /// The nodes without names, for a start after a crash; at most `limit`.
-    public func orphans(limit: Int) throws(TreeError) -> [NodeID] {
+    /// The nodes without names, for a start after a crash: by id, those after `after`, at most `limit`.
+    public func orphans(after: NodeID = NodeID(0), limit: Int) throws(TreeError) -> [NodeID] {
         try look { connection throws(DatabaseError) in
-            try connection.all("SELECT id FROM nodes WHERE links = 0 LIMIT ?", [.int(Int64(limit))]) {
-                NodeID(UInt64($0.int(0)))
-            }
+            try connection.all(
+                "SELECT id FROM nodes WHERE links = 0 AND id > ? ORDER BY id LIMIT ?",
+                [.int(Int64(after.raw)), .int(Int64(limit))]
+            ) { NodeID(UInt64($0.int(0))) }
         }
     }
 }

@@ -7,7 +7,8 @@ enum MountCommand {
     static func run(_ arguments: [String]) async throws -> ExitCode {
         let given = try MountArguments(
             arguments, extra: [.init("foreground", short: "f")], directory: ProcessEnvironment.workingDirectory)
-        if given.has("foreground") { return try await Daemon.run(given.configuration) }
+        if KeeperChannel.isInherited { return try await Daemon.run(given.configuration) }
+        if given.has("foreground") { throw Keeper.become(arguments: arguments) }
         try startDaemon(given.configuration, arguments)
         return .ok
     }
@@ -18,7 +19,7 @@ enum MountCommand {
         let cache = CacheDirectory(for: configuration)
         try cache.prepare()
         try Background.start(
-            arguments: ["mount", "--foreground"] + arguments, log: configuration.log.file ?? cache.log)
+            arguments: arguments, log: configuration.log.file ?? cache.log)
     }
 }
 

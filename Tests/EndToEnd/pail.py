@@ -93,7 +93,9 @@ class Mount:
         # What a command is run under: another user, say.
         self.prefix = list(prefix)
         self.environment = environment(self.home, **bucket.environment, **environ)
+        # The daemon, and the keeper that starts it again when it dies.
         self.process = None
+        self.keeper = None
 
     def command(self, *arguments, **options):
         options.setdefault("env", self.environment)
@@ -104,7 +106,8 @@ class Mount:
             "mount", self.bucket.address, self.path, "--cache-dir", self.cache, *self.bucket.options, *self.options,
             *more, timeout=60, **options)
         if result.returncode == 0:
-            self.process = self.status()["pid"]
+            report = self.status()
+            self.process, self.keeper = report["pid"], report["keeper"]
         return result
 
     def status(self):
@@ -124,8 +127,19 @@ class Mount:
         return result
 
     def kill(self):
-        """The daemon dies as at a power cut of its own; the mount stays as a dead one."""
-        kill(self.process)
+        """Daemon and keeper die as at a power cut of their own; the mount stays as a dead one."""
+        kill(self.keeper)
+        kill(self.daemon())
+
+    def daemon(self):
+        """The daemon that runs now. Doesn't ask it."""
+        self.process = max(
+            (entry for entry in find_daemons(self.cache) if entry != self.keeper), default=self.process)
+        return self.process
+
+    def kill_daemon(self):
+        """The daemon alone dies: the keeper starts another, which takes the mount over."""
+        kill(self.daemon())
 
     def remount(self, *options, empty_cache=False):
         self.umount()
@@ -156,15 +170,27 @@ class Mount:
 
     def end(self):
         """Whatever happened before: no process, no mount. Nothing here touches the mount itself."""
-        if self.process and is_alive(self.process):
-            kill(self.process)
-        for entry in find_daemons(self.cache):
-            kill(entry)
+        kill_all(self.cache)
         detach(self.path)
 
 
+def kill_all(cache):
+    """Keepers first: they would start daemons again."""
+    for entry in sorted(find_daemons(cache), key=lambda process: not is_keeper(process)):
+        kill(entry)
+    for entry in find_daemons(cache):
+        kill(entry)
+
+
+def is_keeper(process):
+    try:
+        return b"\0keep\0" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def find_daemons(cache):
-    """The processes that were started with this cache directory."""
+    """The processes that were started with this cache directory: daemons and their keepers."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from buckets import LocalBucket
-from pail import PAIL, environment, find_daemons, is_alive, is_mounted, run, wait_until
+from pail import PAIL, environment, find_daemons, is_alive, is_mounted, kill_all, run, wait_until
 
 OK, FAILED, USAGE, INCOMPLETE, MOUNT_POINT, BUCKET, CACHE = range(7)
 
@@ -53,14 +53,14 @@ def test_status_after_a_death_that_nobody_waited_for(mounts, bucket):
     try:
         # Not status() itself: it wants a mount.
         wait_until(lambda: mount.command("status", mount.path, check=False).returncode == OK, 20, "the mount")
-        first.kill()
+        kill_all(mount.cache)
         wait_until(lambda: not is_alive(first.pid), 20, "the first daemon's death")
         mount.mount()
         reports = json.loads(mount.command("status", "--json").stdout)
         pids = [report["pid"] for report in reports if report["mountPoint"] == str(mount.path)]
         assert pids == [mount.process] and mount.process != first.pid
     finally:
-        first.kill()
+        kill_all(mount.cache)
         first.wait(timeout=20)
 
 
@@ -127,7 +127,7 @@ def test_foreground(mounts, bucket):
         assert not is_mounted(mount.path)
         assert bucket.get("a") == b"x"
     finally:
-        daemon.kill()
+        kill_all(mount.cache)
         daemon.communicate(timeout=20)
 
 

@@ -42,6 +42,8 @@ def test_ordinary_user(mounts, place, fuse_for_all):
     mount.mount()
     shell = ["sh", "-c", f"echo hello > {mount.path}/a && cat {mount.path}/a && stat -c %u {mount.path}/a"]
     assert run(*prefix, *shell).stdout == f"hello\n{NOBODY}\n"
+    mount.kill_daemon()
+    assert run(*prefix, "cat", f"{mount.path}/a").stdout == "hello\n"
     denied = run("ls", mount.path, check=False)
     assert denied.returncode != 0, "root could look into another user's mount without allow_other"
     mount.umount()

@@ -2,8 +2,9 @@
 #ifndef PAIL_CSYSTEM_H
 #define PAIL_CSYSTEM_H
 
-#include <stdint.h>
+#include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* ioctl(2) is variadic. */
 int pail_ioctl(int fd, unsigned long request, void *argument);
@@ -24,5 +25,14 @@ int pail_fsetxattr(int fd, const char *name, const void *value, size_t size, int
 int pail_fremovexattr(int fd, const char *name);
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), by the processor's instruction where it has one; `crc` is 0 to start. */
 uint32_t pail_crc32c(uint32_t crc, const void *bytes, size_t count);
+
+/* sendmsg(2) and recvmsg(2) with descriptors, at most 16, in a message of SCM_RIGHTS (unix(7)), whose macros Swift can't
+ * reach. `count` is the room for descriptors, and then how many came; those close on exec. */
+int64_t pail_send_descriptors(int socket, const void *bytes, size_t size, const int *descriptors, int count);
+int64_t pail_receive_descriptors(int socket, void *bytes, size_t size, int *descriptors, int *count);
+/* signalfd(2), not blocking: Swift's Glibc module leaves <sys/signalfd.h> out. */
+int pail_signal_descriptor(const sigset_t *signals);
+/* memfd_create(2): glibc declares it under _GNU_SOURCE only. */
+int pail_memory_file(const char *name);
 
 #endif
