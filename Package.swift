@@ -56,6 +56,18 @@ let package = Package(
             name: "pail", dependencies: ["Primitives", "Telemetry", "Configuration", "Mounting"],
             swiftSettings: settings),
 
+        // Deterministic runs of the layers below the mount, with deaths and power losses; docs/SIMULATION.md.
+        .target(name: "CSimulation"),
+        .executableTarget(
+            name: "simulation",
+            dependencies: [
+                "CSimulation", "CSystem", "Primitives", "Telemetry", "LocalDatabase", "ObjectStore", "MemoryStore",
+                "Layers", "BlockCache", "Tree", "Reconciling", "FileSystem",
+            ],
+            swiftSettings: settings,
+            // libsqlite3 has to find this program's definitions of what changes the disk.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic"])]),
+
         // What several test targets use.
         .target(
             name: "StoreConformance", dependencies: ["Primitives", "ObjectStore"], path: "Tests/StoreConformance",
