@@ -91,6 +91,8 @@ let package = Package(
             "FileSystem",
             ["MemoryStore", "Layers", "Reconciling", "Tree", "BlockCache", "ObjectStore", "Primitives", "Telemetry"]),
         tests("Configuration", ["Primitives"]),
+        // Doesn't depend on the program, which is built beside it: its definitions of system calls are for itself alone.
+        .testTarget(name: "SimulationTests", swiftSettings: settings),
         .testTarget(name: "ArchitectureTests", swiftSettings: settings),
     ]
 )

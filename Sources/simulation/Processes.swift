@@ -21,7 +21,8 @@ enum Processes {
         let jobs = UInt64(options.jobs)
         var arguments = [
             "simulation", "--first", "\(options.first + share)", "--step", "\(jobs)", "--seeds",
-            "\(options.seeds - min(options.seeds, share))",
+            "\(options.seeds - min(options.seeds, share))", "--failures", "\(options.failures)", "--shrink",
+            "\(options.shrink)",
         ]
         if let minutes = options.minutes { arguments += ["--minutes", "\(minutes)"] }
         if let plant = options.plant { arguments += ["--plant", plant.rawValue] }

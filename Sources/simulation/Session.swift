@@ -5,10 +5,6 @@ import Primitives
 /// Runs seeds one after the other, in a directory of its own in memory.
 final class Session {
     private static let base = "/dev/shm/pail-simulation-"
-    /// Failures after which there is no point in going on, and those that are shrunk: each takes some seconds.
-    private static let maximumFailures = 20
-    private static let maximumShrunk = 3
-
     private let disk: Disk
     private let plant: Plant?
     private(set) var runs = 0
@@ -70,10 +66,10 @@ final class Session {
         let began = clock.monotonic()
         let limit = options.minutes.map { Int64($0 * 60_000) } ?? .max
         var seed = options.first
-        while seed < options.first + options.seeds, failures < Session.maximumFailures {
+        while seed < options.first + options.seeds, failures < options.failures {
             if clock.monotonic().milliseconds(since: began) > limit { break }
             note(seed)
-            check(Plan(seed: seed))
+            check(Plan(seed: seed), options)
             seed += options.step
         }
         return failures == 0
@@ -87,17 +83,17 @@ final class Session {
         return error == nil
     }
 
-    private func check(_ plan: Plan) {
+    private func check(_ plan: Plan, _ options: Options) {
         let (error, _) = attempt(plan)
         guard let error else { return }
         failures += 1
         print("FAILED: seed \(plan.seed): \(error)")
-        if failures <= Session.maximumShrunk { showShrunk(plan) }
+        if options.shrink > 0 { showShrunk(plan, trials: options.shrink) }
         fflush(nil)
     }
 
-    private func showShrunk(_ plan: Plan) {
-        var shrinker = Shrinker { trial in self.attempt(trial).error != nil }
+    private func showShrunk(_ plan: Plan, trials: Int) {
+        var shrinker = Shrinker(fails: { self.attempt($0).error != nil }, budget: trials)
         let least = shrinker.shrink(plan)
         let (error, run) = attempt(least, isTraced: true)
         print("shrunk to \(least.steps.count) of \(plan.steps.count) steps, conditions: \(least.conditions)")

@@ -34,7 +34,8 @@ extension Run {
         let key = ByteString(name)
         guard
             let (entry, opened) = try attempt(
-                name, { () throws(Failure) in
+                name,
+                { () throws(Failure) in
                     try life.fs.create(.root, key, mode: 0o644, flags: O_RDWR | O_TRUNC, caller)
                 })
         else { return }
@@ -102,7 +103,8 @@ extension Run {
     }
 
     private func heldVersion(_ name: String, _ life: Life) -> Witness.Version? {
-        guard let found = try? life.tree.find(.root, ByteString(name)), let held = try? life.tree.held(by: found.name.id)
+        guard let found = try? life.tree.find(.root, ByteString(name)),
+            let held = try? life.tree.held(by: found.name.id)
         else { return nil }
         return Witness.Version(key: held.key, etag: held.etag)
     }

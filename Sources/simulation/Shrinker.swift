@@ -4,7 +4,7 @@ struct Shrinker {
     /// Whether a plan fails.
     let fails: (Plan) -> Bool
     /// Trials that it may take.
-    var budget = 600
+    var budget: Int
 
     mutating func shrink(_ plan: Plan) -> Plan {
         var best = plan
