@@ -64,7 +64,8 @@ let package = Package(
                 "CSimulation", "CSystem", "Primitives", "Telemetry", "LocalDatabase", "ObjectStore", "MemoryStore",
                 "Layers", "BlockCache", "Tree", "Reconciling", "FileSystem",
             ],
-            swiftSettings: settings,
+            // Its loops over bytes are most of a run: optimized in tests, too.
+            swiftSettings: settings + [.unsafeFlags(["-O"])],
             // libsqlite3 has to find this program's definitions of what changes the disk.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic"])]),
 

@@ -201,11 +201,15 @@ struct Reference {
     }
 }
 
-/// Which contents a file may have after a death: those since the last fsync, and mixtures of their sectors.
+/// Which contents a file may have after a death: those since the last fsync, and mixtures of their sectors; a write
+/// that makes it longer may have come as far as some page.
 enum Mixture {
     static func isPossible(_ bytes: [UInt8], of versions: [[UInt8]]) -> Bool {
         if versions.contains(bytes) { return true }
-        guard versions.contains(where: { $0.count == bytes.count }) else { return false }
+        let isWholePages = bytes.count % Inode.pageBytes == 0
+        guard
+            versions.contains(where: { $0.count == bytes.count || (isWholePages && $0.count > bytes.count) })
+        else { return false }
         for lower in stride(from: 0, to: bytes.count, by: Inode.sectorBytes) {
             let upper = min(lower + Inode.sectorBytes, bytes.count)
             let sector = bytes[lower..<upper]

@@ -82,7 +82,13 @@ final class Run {
     private func begin(after crash: Crash?) throws {
         lives += 1
         world.disk.setTimes(world.scheduler.time.now())
-        life = try Life(world, after: crash, seed: plan.seed &* 1_000 &+ lives)
+        do {
+            life = try Life(world, after: crash, seed: plan.seed &* 1_000 &+ lives)
+        } catch {
+            try look()
+            throw error
+        }
+        try look()
         if crash != nil { try check() }
         life?.start(after: crash)
     }
@@ -143,13 +149,7 @@ final class Run {
                 if Int.random(in: 0..<4, using: &world.scheduler.generator) == 0 {
                     world.dieAfter(diskPoints: Int.random(in: 1...40, using: &world.scheduler.generator))
                 }
-                do {
-                    try begin(after: crash)
-                } catch let error where world.disk.isDead {
-                    _ = error
-                    throw Died()
-                }
-                return try look()
+                return try begin(after: crash)
             } catch is Died { continue }
         }
     }
@@ -166,8 +166,8 @@ final class Run {
         try synced.get()
         history = [reference.entries]
         try endLife()
-        try begin(after: nil)
         try look()
+        try begin(after: nil)
     }
 
     /// Ends the process's tasks, with nothing left of it.
