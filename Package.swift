@@ -56,6 +56,19 @@ let package = Package(
             name: "pail", dependencies: ["Primitives", "Telemetry", "Configuration", "Mounting"],
             swiftSettings: settings),
 
+        // Deterministic runs of the layers below the mount, with deaths and power losses; docs/SIMULATION.md.
+        .target(name: "CSimulation"),
+        .executableTarget(
+            name: "simulation",
+            dependencies: [
+                "CSimulation", "CSystem", "Primitives", "Telemetry", "LocalDatabase", "ObjectStore", "MemoryStore",
+                "Layers", "BlockCache", "Tree", "Reconciling", "FileSystem",
+            ],
+            // Its loops over bytes are most of a run: optimized in tests, too.
+            swiftSettings: settings + [.unsafeFlags(["-O"])],
+            // libsqlite3 has to find this program's definitions of what changes the disk.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic"])]),
+
         // What several test targets use.
         .target(
             name: "StoreConformance", dependencies: ["Primitives", "ObjectStore"], path: "Tests/StoreConformance",
@@ -80,6 +93,8 @@ let package = Package(
             ["MemoryStore", "Layers", "Reconciling", "Tree", "BlockCache", "ObjectStore", "Primitives", "Telemetry"]),
         tests("Configuration", ["Primitives"]),
         tests("Mounting", ["FuseBridge"]),
+        // Doesn't depend on the program, which is built beside it: its definitions of system calls are for itself alone.
+        .testTarget(name: "SimulationTests", swiftSettings: settings),
         .testTarget(name: "ArchitectureTests", swiftSettings: settings),
     ]
 )

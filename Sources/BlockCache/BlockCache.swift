@@ -46,6 +46,7 @@ public final class BlockCache: Sendable {
 
     static let shardCount = 256
     let settings: Settings
+    let time: any TimeSource
     let log: Log
     let contentDirectory: String
     let shards: [Lock<Shard>]
@@ -53,8 +54,11 @@ public final class BlockCache: Sendable {
     let evictor = Lock(Evictor())
 
     /// Makes the directories. Call `startScan` once before anything else.
-    public init(settings: Settings, log: Log = .silent) throws(CacheError) {
+    public init(
+        settings: Settings, time: any TimeSource = SystemTime(), log: Log = .silent
+    ) throws(CacheError) {
         self.settings = settings
+        self.time = time
         self.log = log
         contentDirectory = settings.directory + "/content"
         shards = (0..<Self.shardCount).map { _ in Lock(Shard()) }
@@ -134,7 +138,7 @@ public final class BlockCache: Sendable {
         _ id: UInt64, _ descriptor: Int32, _ path: String, _ initial: FileState, in shard: inout Shard
     ) -> CachedFile {
         var state = initial
-        state.lastUseMilliseconds = Self.now()
+        state.lastUseMilliseconds = now()
         let old = shard.records[id]
         state.countedBytes = state.allocatedBytes
         state.countedDirtyBytes = state.dirtyBytes
@@ -215,9 +219,6 @@ public final class BlockCache: Sendable {
 
     func shard(of id: UInt64) -> Lock<Shard> { shards[Int(id & 0xff)] }
 
-    static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME_COARSE, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-    }
+    /// Milliseconds since 1970.
+    func now() -> Int64 { time.coarse().nanoseconds / 1_000_000 }
 }

@@ -79,6 +79,9 @@ extension CachedFile {
                 if let map { made.copy(from: map) }
                 for range in upload.written.ranges { made.markDirty(range) }
             }
+            // What was synced without this map must not depend on it before it is on the disk itself.
+            try made.sync()
+            try cache.syncDirectory(of: id)
             state.withLock { $0.map = made }
         }
         let partial = state.withLock { $0.map != nil }

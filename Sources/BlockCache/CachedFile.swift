@@ -97,7 +97,7 @@ public final class CachedFile: Sendable {
         let range = ByteRange(offset: offset, length: Int64(buffer.count))
         for _ in 0..<Self.readAttempts {
             let (missing, evictions) = state.withLock { state -> (ByteRange?, UInt64) in
-                state.lastUseMilliseconds = BlockCache.now()
+                state.lastUseMilliseconds = cache.now()
                 return (state.map?.missingHull(in: range), state.evictions)
             }
             if let missing { return .missing(missing) }

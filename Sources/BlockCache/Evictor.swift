@@ -39,7 +39,7 @@ extension BlockCache {
 
     /// How many bytes the disk has too few for `bytes` more and the reserve.
     private func spaceLacking(_ bytes: Int64) -> Int64 {
-        let now = Self.now()
+        let now = self.now()
         let allowed = evictor.withLock { evictor -> Bool in
             guard bytes <= evictor.allowanceBytes, now - evictor.askedMilliseconds < Self.allowanceMilliseconds
             else { return false }

@@ -222,10 +222,24 @@ public final class FileSystem: Sendable {
         }
         guard !isUsed, (try? tree.node(node))??.links == 0 else { return }
         do throws(TreeError) {
-            for forgotten in try tree.forgetOrphans([node]) { contents.remove(forgotten.raw) }
+            let forgotten = try tree.forgetOrphans([node])
+            if !forgotten.isEmpty { removeContents(of: forgotten) }
         } catch {
             // The next start forgets it.
             log.error("files", "forgetting \(node) failed: \(error)")
+        }
+    }
+
+    /// Removes contents once power loss can't bring their names back.
+    private func removeContents(of nodes: [NodeID]) {
+        Task {
+            do throws(BucketError) {
+                try await reconciler.makeDurable()
+                for node in nodes { contents.remove(node.raw) }
+            } catch {
+                // The next start removes them.
+                log.error("files", "removing the contents of \(nodes) failed: \(error)")
+            }
         }
     }
 }

@@ -4,10 +4,16 @@ import Glibc
 public protocol TimeSource: Sendable {
     /// The wall clock.
     func now() -> Timestamp
+    /// The wall clock, some milliseconds behind at the most: cheaper.
+    func coarse() -> Timestamp
     /// A clock that never goes back, for durations; its origin has no meaning.
     func monotonic() -> Timestamp
     /// Returns after `milliseconds`, or earlier when the task is cancelled.
     func sleep(milliseconds: Int64) async
+}
+
+extension TimeSource {
+    public func coarse() -> Timestamp { now() }
 }
 
 /// The machine's clocks.
@@ -15,6 +21,7 @@ public struct SystemTime: TimeSource {
     public init() {}
 
     public func now() -> Timestamp { read(CLOCK_REALTIME) }
+    public func coarse() -> Timestamp { read(CLOCK_REALTIME_COARSE) }
     public func monotonic() -> Timestamp { read(CLOCK_MONOTONIC) }
 
     public func sleep(milliseconds: Int64) async {

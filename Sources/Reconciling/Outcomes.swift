@@ -7,11 +7,12 @@ import Tree
 /// Writes, and what became of them.
 extension Reconciler {
     /// Records the write that is to come.
-    func begin(_ situation: Situation, content: Int64) throws(BucketError) -> Attempt {
+    func begin(_ situation: Situation, content: Int64) async throws(BucketError) -> Attempt {
         let attempt = Attempt(
             key: situation.wanted, tag: tree.newTag(), name: situation.name.id, node: situation.node.id,
             content: content, attributes: situation.node.attributes)
         try inTree(tree.begin(attempt))
+        try await durability.reach()
         return attempt
     }
 
@@ -144,6 +145,8 @@ extension Reconciler {
             if try inTree(tree.nameWanting(key)) != nil {
                 return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
             }
+            // A tree that forgot where the content went would miss the object.
+            try await durability.reach()
             switch await outcome(try await objects.delete(key, condition: .matches(held.etag))) {
             case .success: try inTree(tree.release(key, etag: held.etag))
             case .failure(let error):

@@ -60,6 +60,7 @@ public final class Reconciler: Sendable {
     let objects: any ObjectStore
     let fetcher: Fetcher
     let discovery: Discovery
+    let durability: Durability
     let settings: Settings
     let time: any TimeSource
     let log: Log
@@ -80,6 +81,7 @@ public final class Reconciler: Sendable {
         objects = store
         self.fetcher = fetcher
         self.discovery = discovery
+        durability = Durability(tree)
         self.settings = settings
         self.time = time
         self.log = log

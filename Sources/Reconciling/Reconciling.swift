@@ -113,7 +113,7 @@ extension Reconciler {
             return try inTree(tree.closeWithoutObject(situation.name.id))
         }
         let body = node.isSymlink ? node.target?.bytes ?? [] : []
-        let attempt = try begin(situation, content: node.content)
+        let attempt = try await begin(situation, content: node.content)
         try await carryOut(attempt, situation) { () async throws(StoreError) in
             try await objects.write(
                 UploadPlan(bytes: body), to: situation.wanted,
@@ -134,8 +134,11 @@ extension Reconciler {
             try await send(snapshot, file, situation, condition, version: version)
         }
         let isSent = (try? result.get()) ?? false
-        try inCache(file.finishUpload(snapshot, succeeded: isSent))
+        // After power loss, a tree that forgot the upload would not find the content that a clean file stands for.
+        let durable = await catching { () async throws(BucketError) in if isSent { try await durability.reach() } }
+        try inCache(file.finishUpload(snapshot, succeeded: isSent && (try? durable.get()) != nil))
         _ = try result.get()
+        try durable.get()
     }
 
     /// Returns whether the snapshot is in the bucket.
@@ -154,7 +157,7 @@ extension Reconciler {
         var described = node
         described.sizeBytes = snapshot.sizeBytes
         let metadata = described
-        let attempt = try begin(situation, content: version)
+        let attempt = try await begin(situation, content: version)
         let isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
             try await objects.write(
                 plan, to: situation.wanted, metadata: AttributeMapping.metadata(of: metadata, tag: attempt.tag),
@@ -190,7 +193,7 @@ extension Reconciler {
         _ source: HeldObject, _ situation: Situation, _ condition: Condition
     ) async throws(BucketError) {
         let node = situation.node
-        let attempt = try begin(situation, content: source.content)
+        let attempt = try await begin(situation, content: source.content)
         do throws(BucketError) {
             try await carryOut(attempt, situation) { () async throws(StoreError) in
                 try await objects.copy(
@@ -250,6 +253,7 @@ extension Reconciler {
             key: ObjectName.own + "moving/" + ByteString(tag), tag: tag, name: situation.name.id,
             node: held.node, content: held.content, attributes: held.attributes)
         try inTree(tree.begin(attempt))
+        try await durability.reach()
         let copied = await written(attempt) { () async throws(StoreError) in
             try await objects.copy(
                 held.key, etag: held.etag, to: attempt.key,

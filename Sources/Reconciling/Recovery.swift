@@ -15,6 +15,8 @@ public enum Recovery {
     public static func run(
         tree: Tree, cache: BlockCache, trustClean: Bool, isOpen: (NodeID) -> Bool = { _ in false }, log: Log
     ) throws(BucketError) -> Int {
+        // Contents are removed for what the tree says: after power loss it must not say something else.
+        try inTree(tree.makeDurable())
         let scan = try inCache(cache.startScan(trustClean: trustClean))
         var dirty = 0
         var present = Set<UInt64>()

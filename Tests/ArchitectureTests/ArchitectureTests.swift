@@ -20,13 +20,13 @@ import Testing
         ["FuseBridge"],
         ["Configuration"],
         ["Mounting"],
-        ["pail"],
+        ["pail", "simulation"],
     ]
 
     /// Each C library has one module that knows it.
     static let owners = [
         "CCurl": "HTTPTransport", "COpenSSL": "Cryptography", "CSQLite": "LocalDatabase", "CExpat": "Parsing",
-        "CYaml": "Parsing", "CFuse": "FuseBridge",
+        "CYaml": "Parsing", "CFuse": "FuseBridge", "CSimulation": "simulation",
     ]
 
     /// What every module may import: the language, the C library and its shims.
