@@ -117,7 +117,7 @@ extension Reconciler {
         try await carryOut(attempt, situation) { () async throws(StoreError) in
             try await objects.write(
                 UploadPlan(bytes: body), to: situation.wanted,
-                metadata: AttributeMapping.metadata(of: node, tag: attempt.tag),
+                metadata: metadata(of: node, for: attempt),
                 contentType: AttributeMapping.contentType(of: node), condition: condition)
         }
     }
@@ -151,14 +151,12 @@ extension Reconciler {
         let (plan, missing) = snapshot.plan(
             base: base, baseSizeBytes: node.origin?.sizeBytes ?? 0, granularity: capabilities.rangeGranularityBytes)
         try await fetch(missing, into: file, node)
-        var described = node
-        described.sizeBytes = snapshot.sizeBytes
-        let metadata = described
-        let attempt = try begin(situation, content: version)
+        let attempt = try begin(
+            situation, content: version, revision: snapshot.isClean ? situation.revision(version) : nil)
         let isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
             try await objects.write(
-                plan, to: situation.wanted, metadata: AttributeMapping.metadata(of: metadata, tag: attempt.tag),
-                contentType: AttributeMapping.contentType(of: metadata), condition: condition)
+                plan, to: situation.wanted, metadata: metadata(of: node, for: attempt),
+                contentType: AttributeMapping.contentType(of: node), condition: condition)
         }
         if isSent { state.withLock { $0.uploadedBytes += plan.newBytes } }
         return isSent
@@ -190,12 +188,12 @@ extension Reconciler {
         _ source: HeldObject, _ situation: Situation, _ condition: Condition
     ) async throws(BucketError) {
         let node = situation.node
-        let attempt = try begin(situation, content: source.content)
+        let attempt = try begin(situation, content: source.content, revision: source.contentID)
         do throws(BucketError) {
             try await carryOut(attempt, situation) { () async throws(StoreError) in
                 try await objects.copy(
                     source.key, etag: source.etag, to: situation.wanted,
-                    metadata: AttributeMapping.metadata(of: node, tag: attempt.tag),
+                    metadata: metadata(of: node, for: attempt),
                     contentType: AttributeMapping.contentType(of: node), condition: condition)
             }
         } catch let error {
@@ -248,12 +246,12 @@ extension Reconciler {
         let tag = tree.newTag()
         let attempt = Attempt(
             key: ObjectName.own + "moving/" + ByteString(tag), tag: tag, name: situation.name.id,
-            node: held.node, content: held.content, attributes: held.attributes)
+            node: held.node, content: held.content, attributes: held.attributes, revision: held.contentID)
         try inTree(tree.begin(attempt))
         let copied = await written(attempt) { () async throws(StoreError) in
             try await objects.copy(
                 held.key, etag: held.etag, to: attempt.key,
-                metadata: AttributeMapping.metadata(of: situation.node, tag: tag), contentType: nil, condition: .absent)
+                metadata: metadata(of: situation.node, for: attempt), contentType: nil, condition: .absent)
         }
         switch copied {
         case .success(let info): try inTree(tree.finish(attempt, info))

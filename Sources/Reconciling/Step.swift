@@ -48,6 +48,11 @@ extension Situation {
         return node.isDirectory && present.sizeBytes == 0 ? .none : .matches(present.etag)
     }
 
+    /// What this content of the node is called, if an object is known to have it.
+    func revision(_ content: Int64) -> String? {
+        [held, twin].compactMap { $0 }.first { $0.node == node.id && $0.content == content }?.contentID
+    }
+
     /// Its content is in the tree itself, so sending it costs no more than a copy.
     var isCheapToSend: Bool {
         if node.isDirectory { return (held?.sizeBytes ?? 0) == 0 }

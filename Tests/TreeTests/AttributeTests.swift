@@ -21,7 +21,7 @@ import Testing
         node.modified = Timestamp(seconds: 1_234_567_890, nanoseconds: 1)
         node.changed = Timestamp(seconds: 0, nanoseconds: 999_999_999)
         node.xattrs = ["user.a": [0, 255, 34, 37], "user.b": [], "user.ü": Array("text".utf8)]
-        let metadata = AttributeMapping.metadata(of: node, tag: "t")
+        let metadata = AttributeMapping.metadata(of: node, at: "k", tag: "t", content: "c")
         #expect(metadata["mtime"] == "1234567890.000000001")
         #expect(metadata["mode"] == "33257")
         let read = applied(metadata)
