@@ -42,6 +42,10 @@ extension Reconciler {
     }
 
     private func take(_ step: Step, _ situation: Situation) async throws(BucketError) {
+        if step.writesAttributes, !situation.node.isKnown {
+            // What a moved directory holds has perhaps been listed only; it keeps the attributes that it has.
+            return try await discovery.attributes(situation.node.id)
+        }
         switch step {
         case .close, .wait: break
         case .verify(let attempt): try await verify(attempt, situation)
@@ -193,8 +197,7 @@ extension Reconciler {
             try await carryOut(attempt, situation) { () async throws(StoreError) in
                 try await objects.copy(
                     source.key, etag: source.etag, to: situation.wanted,
-                    metadata: metadata(of: node, for: attempt),
-                    contentType: AttributeMapping.contentType(of: node), condition: condition)
+                    metadata: metadata(of: node, for: attempt), contentType: nil, condition: condition)
             }
         } catch let error {
             guard case .store(let cause) = error else { throw error }

@@ -19,6 +19,13 @@ enum Step: Sendable, Equatable {
     /// A directory takes its place, and its children follow.
     case arrive
 
+    var writesAttributes: Bool {
+        switch self {
+        case .upload, .copy: true
+        default: false
+        }
+    }
+
     static func next(_ situation: Situation) -> Step {
         if let attempt = situation.attempt { return .verify(attempt) }
         let node = situation.node

@@ -34,6 +34,22 @@ import Testing
         await session.die()
     }
 
+    @Test func whatMovesUnseenKeepsItsAttributes() async throws {
+        let bench = try Bench()
+        bench.memory.put("d/x", [1], metadata: ["mode": "33152", "mtime": "1.000000002"], contentType: "text/html")
+        bench.memory.put("d/s", Array("target".utf8), metadata: ["mode": String(0o120777)])
+        bench.memory.put("d/e/", [], metadata: ["mode": String(0o041770), "uid": "7"])
+        let session = try await bench.open()
+        try await session.discovery.list(.root)
+        try session.rename("d", to: "new")
+        try await session.drain()
+        #expect(bench.metadata("new/x")["mode"] == "33152" && bench.metadata("new/x")["mtime"] == "1.000000002")
+        #expect(bench.memory.object("new/x")?.info.contentType == "text/html")
+        #expect(bench.metadata("new/s")["mode"] == String(0o120777))
+        #expect(bench.metadata("new/e/")["mode"] == String(0o041770) && bench.metadata("new/e/")["uid"] == "7")
+        await session.die()
+    }
+
     @Test func aWriteWhoseAnswerIsLostIsNotDoneTwice() async throws {
         let bench = try Bench()
         let session = try await bench.open()
