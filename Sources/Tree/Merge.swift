@@ -80,7 +80,10 @@ final class Merge {
         var left = old
         left.links -= 1
         try left.update(in: connection)
-        if left.links == 0 { events.append(.orphan(left.id)) }
+        if left.links == 0 {
+            try change.noteSuperseded(left.id, name)
+            events.append(.orphan(left.id))
+        }
         let node = try newFile(info)
         try change.run(
             "UPDATE names SET node = ? WHERE id = ?", [.int(Int64(node.id.raw)), .int(name.id.raw)])
@@ -233,7 +236,10 @@ final class Merge {
 
     private func drop(_ name: Name, _ node: Node) throws {
         let removed = try change.remove(name, node, now, forBucket: false)
-        if removed.isOrphan { events.append(.orphan(node.id)) }
+        if removed.isOrphan {
+            try change.noteSuperseded(node.id, name)
+            events.append(.orphan(node.id))
+        }
         events.append(.entry(parent: name.parent, name: name.name))
     }
 

@@ -66,12 +66,13 @@ enum Schema {
         """,
     ]
 
-    /// What came with format 2: files with several names.
-    static let links: [String] = [
+    /// What came with format 2: files with several names, and open files whose name went.
+    static let additions: [String] = [
         "ALTER TABLE nodes ADD COLUMN identity TEXT",
         "ALTER TABLE nodes ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX nodesByIdentity ON nodes(identity) WHERE identity IS NOT NULL",
         "ALTER TABLE objects ADD COLUMN revision TEXT",
         "ALTER TABLE attempts ADD COLUMN revision TEXT",
+        "CREATE TABLE superseded(node INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name BLOB NOT NULL, component BLOB)",
     ]
 }

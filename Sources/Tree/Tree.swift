@@ -49,7 +49,7 @@ public final class Tree: Sendable {
             database = try Database(path: path)
             let format = try database.read { connection throws(DatabaseError) in try connection.userVersion() }
             if format == 0 { try Tree.create(in: database, defaults, newCacheID, now) }
-            if format == 1 { try Tree.addLinks(in: database) }
+            if format == 1 { try Tree.addToFormat1(in: database) }
             if format > Int(Schema.format) {
                 throw DatabaseError(
                     code: 0, message: "the cache has format \(format), this version reads \(Schema.format)")
@@ -68,7 +68,7 @@ public final class Tree: Sendable {
         in database: Database, _ defaults: Defaults, _ cacheID: String, _ now: Timestamp
     ) throws(DatabaseError) {
         try database.transaction { connection throws(DatabaseError) in
-            for statement in Schema.statements + Schema.links { try connection.execute(statement) }
+            for statement in Schema.statements + Schema.additions { try connection.execute(statement) }
             var root = Node(
                 id: .root, mode: S_IFDIR | defaults.directoryMode, user: defaults.user, group: defaults.group,
                 accessed: now, modified: now, changed: now)
@@ -80,9 +80,9 @@ public final class Tree: Sendable {
         }
     }
 
-    private static func addLinks(in database: Database) throws(DatabaseError) {
+    private static func addToFormat1(in database: Database) throws(DatabaseError) {
         try database.transaction { connection throws(DatabaseError) in
-            for statement in Schema.links { try connection.execute(statement) }
+            for statement in Schema.additions { try connection.execute(statement) }
             try connection.setUserVersion(Schema.format)
         }
     }

@@ -209,7 +209,9 @@ extension Tree {
             var forgotten: [NodeID] = []
             for node in nodes {
                 try change.run("DELETE FROM nodes WHERE id = ? AND links = 0", [.int(Int64(node.raw))])
-                if change.connection.changes > 0 { forgotten.append(node) }
+                guard change.connection.changes > 0 else { continue }
+                try change.run("DELETE FROM superseded WHERE node = ?", [.int(Int64(node.raw))])
+                forgotten.append(node)
             }
             return forgotten
         }

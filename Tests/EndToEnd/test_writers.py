@@ -16,7 +16,7 @@ FILES = ["one", "two", "sub/three"]
 
 
 class Writer(threading.Thread):
-    """Reads a version and writes the next one over it, again and again, by programs' usual ways."""
+    """Reads a version and writes the next one over it, through one descriptor, again and again."""
 
     def __init__(self, mount, name, seed):
         super().__init__()
@@ -40,19 +40,13 @@ class Writer(threading.Thread):
             time.sleep(self.choose.uniform(0, 0.2))
 
     def step(self, path, version):
-        seen = path.read_text()
-        if self.choose.random() < 0.5:
-            # In one descriptor: what is written is over what was opened.
-            with open(path, "r+") as file:
-                seen = file.read()
-                file.seek(0)
-                file.write(text_of(version))
-                file.truncate()
-        else:
-            fresh = path.with_name(f".{version}")
-            fresh.write_text(text_of(version))
-            os.rename(fresh, path)
-        self.written[version] = version_of(seen)
+        with open(path, "r+") as file:
+            seen = version_of(file.read())
+            time.sleep(self.choose.uniform(0, 0.2))
+            file.seek(0)
+            file.write(text_of(version))
+            file.truncate()
+        self.written[version] = seen
 
 
 def text_of(version):
