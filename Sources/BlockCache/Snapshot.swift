@@ -14,6 +14,9 @@ public struct Snapshot: ByteSource, Sendable {
     let pages: [UInt8]?
     let frozen: FrozenContent?
 
+    /// Nothing in it was changed since it was last in the bucket.
+    public var isClean: Bool { pages.map { !Self.isChanged($0, 0..<sizeBytes) } ?? false }
+
     /// What to upload, and what of it has to be fetched first. Unchanged ranges are taken from `base`, the version
     /// that the file's missing pages come from, in blocks aligned to `granularity` bytes; without a base, or when it
     /// doesn't pay, everything is new.

@@ -80,5 +80,5 @@ extension FileSystem {
 
 extension Node {
     /// What stat shows: a directory has its own name, its `.`, and the `..` of each directory in it.
-    fileprivate var shownLinks: UInt32 { isDirectory && links > 0 ? 2 + subdirectories : links }
+    fileprivate var shownLinks: UInt32 { isDirectory && links > 0 ? 2 + subdirectories : linkCount }
 }

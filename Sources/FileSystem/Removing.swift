@@ -7,7 +7,7 @@ import Tree
 extension FileSystem {
     public func unlink(_ parent: NodeID, _ name: ByteString, _ caller: Caller) throws(Failure) {
         try requireWritable()
-        _ = try find(directory(parent), name)
+        if let found = try find(directory(parent), name) { try requireStated(found.node) }
         let removed = try local(tree.unlink(parent, name, now: time.now()))
         if removed.isOrphan { forgetIfUnused(removed.node.id) }
     }
@@ -18,6 +18,11 @@ extension FileSystem {
         try requireEmpty(found.node)
         let removed = try local(tree.removeDirectory(parent, name, now: time.now()))
         forgetIfUnused(removed.node.id)
+    }
+
+    /// What has several names states in each object how many, so what is left has to be written anew.
+    private func requireStated(_ node: Node) throws(Failure) {
+        if node.linkCount > 1, !node.isKnown { throw .need(.attributes(node.id)) }
     }
 
     /// Throws if the directory has entries, here or in the bucket.
@@ -42,6 +47,7 @@ extension FileSystem {
         let target = try find(destination, newName)
         // What is moved keeps its attributes, so they have to be known: the object is written anew.
         guard moved.node.isKnown else { throw .need(.attributes(moved.node.id)) }
+        if let target { try requireStated(target.node) }
         if flags == exchange { return try self.exchange(source, name, destination, newName, target) }
         if let target, target.node.isDirectory, moved.node.isDirectory, flags == 0, target.node.id != moved.node.id {
             try requireEmpty(target.node)

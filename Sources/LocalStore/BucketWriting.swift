@@ -37,7 +37,7 @@ extension Bucket {
         if let etag, etag != object.etag { throw request.error(.conditionFailed, "the source is another version") }
         let description = Description(
             metadata: metadata ?? object.info.metadata ?? [:],
-            contentType: metadata == nil ? contentType ?? object.info.contentType : contentType, condition: condition)
+            contentType: contentType ?? object.info.contentType, condition: condition)
         if source == destination {
             guard metadata != nil else { throw request.error(.refused, "a copy to itself has to change the metadata") }
             return try rewriteMetadata(of: path, source, etag: etag, description, request)

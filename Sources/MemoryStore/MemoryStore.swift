@@ -96,7 +96,7 @@ public final class MemoryStore: ObjectStore {
             object.info.key = destination
             object.info.lastModified = now
             if let metadata { object.info.metadata = metadata }
-            if metadata != nil || contentType != nil { object.info.contentType = contentType }
+            if let contentType { object.info.contentType = contentType }
             bucket.put(object)
             return object.info
         }

@@ -71,7 +71,7 @@ public protocol ObjectStore: Sendable {
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo
 
-    /// Makes `destination` a copy of the version `etag` (nil: present) of `source`, with this metadata
+    /// Makes `destination` a copy of the version `etag` (nil: present) of `source`, with this metadata and content type
     /// (nil: the source's own), without the bytes coming here. `source` may be `destination` if metadata is given.
     /// `.conditionFailed` if the source has another version, or if `condition` on the destination doesn't hold.
     /// Stores that can't check `condition` on copies check it just before.

@@ -6,14 +6,19 @@ import Tree
 
 /// Writes, and what became of them.
 extension Reconciler {
-    /// Records the write that is to come.
-    func begin(_ situation: Situation, content: Int64) async throws(BucketError) -> Attempt {
+    /// Records the write that is to come. - Parameter revision: what the content is called, if an object has it.
+    func begin(_ situation: Situation, content: Int64, revision: String? = nil) async throws(BucketError) -> Attempt {
         let attempt = Attempt(
             key: situation.wanted, tag: tree.newTag(), name: situation.name.id, node: situation.node.id,
-            content: content, attributes: situation.node.attributes)
+            content: content, attributes: situation.node.attributes, revision: revision)
         try inTree(tree.begin(attempt))
         try await durability.reach()
         return attempt
+    }
+
+    /// What goes beside the bytes of a write.
+    func metadata(of node: Node, for attempt: Attempt) -> Metadata {
+        AttributeMapping.metadata(of: node, at: attempt.key, tag: attempt.tag, content: attempt.revision)
     }
 
     /// Sends a write and records what came of it. Returns whether it is in the bucket. A failed condition is looked

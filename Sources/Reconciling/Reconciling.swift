@@ -42,6 +42,10 @@ extension Reconciler {
     }
 
     private func take(_ step: Step, _ situation: Situation) async throws(BucketError) {
+        if step.writesAttributes, !situation.node.isKnown {
+            // What a moved directory holds has perhaps been listed only; it keeps the attributes that it has.
+            return try await discovery.attributes(situation.node.id)
+        }
         switch step {
         case .close, .wait: break
         case .verify(let attempt): try await verify(attempt, situation)
@@ -117,7 +121,7 @@ extension Reconciler {
         try await carryOut(attempt, situation) { () async throws(StoreError) in
             try await objects.write(
                 UploadPlan(bytes: body), to: situation.wanted,
-                metadata: AttributeMapping.metadata(of: node, tag: attempt.tag),
+                metadata: metadata(of: node, for: attempt),
                 contentType: AttributeMapping.contentType(of: node), condition: condition)
         }
     }
@@ -154,14 +158,12 @@ extension Reconciler {
         let (plan, missing) = snapshot.plan(
             base: base, baseSizeBytes: node.origin?.sizeBytes ?? 0, granularity: capabilities.rangeGranularityBytes)
         try await fetch(missing, into: file, node)
-        var described = node
-        described.sizeBytes = snapshot.sizeBytes
-        let metadata = described
-        let attempt = try await begin(situation, content: version)
+        let attempt = try await begin(
+            situation, content: version, revision: snapshot.isClean ? situation.revision(version) : nil)
         let isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
             try await objects.write(
-                plan, to: situation.wanted, metadata: AttributeMapping.metadata(of: metadata, tag: attempt.tag),
-                contentType: AttributeMapping.contentType(of: metadata), condition: condition)
+                plan, to: situation.wanted, metadata: metadata(of: node, for: attempt),
+                contentType: AttributeMapping.contentType(of: node), condition: condition)
         }
         if isSent { state.withLock { $0.uploadedBytes += plan.newBytes } }
         return isSent
@@ -193,13 +195,12 @@ extension Reconciler {
         _ source: HeldObject, _ situation: Situation, _ condition: Condition
     ) async throws(BucketError) {
         let node = situation.node
-        let attempt = try await begin(situation, content: source.content)
+        let attempt = try await begin(situation, content: source.content, revision: source.contentID)
         do throws(BucketError) {
             try await carryOut(attempt, situation) { () async throws(StoreError) in
                 try await objects.copy(
                     source.key, etag: source.etag, to: situation.wanted,
-                    metadata: AttributeMapping.metadata(of: node, tag: attempt.tag),
-                    contentType: AttributeMapping.contentType(of: node), condition: condition)
+                    metadata: metadata(of: node, for: attempt), contentType: nil, condition: condition)
             }
         } catch let error {
             guard case .store(let cause) = error else { throw error }
@@ -251,13 +252,13 @@ extension Reconciler {
         let tag = tree.newTag()
         let attempt = Attempt(
             key: ObjectName.own + "moving/" + ByteString(tag), tag: tag, name: situation.name.id,
-            node: held.node, content: held.content, attributes: held.attributes)
+            node: held.node, content: held.content, attributes: held.attributes, revision: held.contentID)
         try inTree(tree.begin(attempt))
         try await durability.reach()
         let copied = await written(attempt) { () async throws(StoreError) in
             try await objects.copy(
                 held.key, etag: held.etag, to: attempt.key,
-                metadata: AttributeMapping.metadata(of: situation.node, tag: tag), contentType: nil, condition: .absent)
+                metadata: metadata(of: situation.node, for: attempt), contentType: nil, condition: .absent)
         }
         switch copied {
         case .success(let info): try inTree(tree.finish(attempt, info))

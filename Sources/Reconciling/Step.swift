@@ -19,6 +19,13 @@ enum Step: Sendable, Equatable {
     /// A directory takes its place, and its children follow.
     case arrive
 
+    var writesAttributes: Bool {
+        switch self {
+        case .upload, .copy: true
+        default: false
+        }
+    }
+
     static func next(_ situation: Situation) -> Step {
         if let attempt = situation.attempt { return .verify(attempt) }
         let node = situation.node
@@ -46,6 +53,11 @@ extension Situation {
         guard let present = occupant ?? (held?.key == wanted ? held : nil) else { return .absent }
         // A directory's empty object has nothing to lose, and some servers know no version of it.
         return node.isDirectory && present.sizeBytes == 0 ? .none : .matches(present.etag)
+    }
+
+    /// What this content of the node is called, if an object is known to have it.
+    func revision(_ content: Int64) -> String? {
+        [held, twin].compactMap { $0 }.first { $0.node == node.id && $0.content == content }?.contentID
     }
 
     /// Its content is in the tree itself, so sending it costs no more than a copy.

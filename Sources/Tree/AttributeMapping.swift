@@ -4,14 +4,21 @@ import Primitives
 
 /// POSIX attributes in object metadata, in the form that s3fs-fuse writes: `mode` decimal with the type bits, `uid`,
 /// `gid`, `mtime`/`ctime`/`atime` as seconds with nine decimals, `xattr` as percent-encoded JSON of base64 values.
-/// Times of rclone (`mtime`), gcsfuse (`gcsfuse_mtime`) and Google's tools (`goog-reserved-file-mtime`) are read.
+/// What rclone (`mtime`), gcsfuse (`gcsfuse_mtime`) and Google's tools (`goog-reserved-file-mtime`, `-atime`,
+/// `goog-reserved-posix-mode`, `-uid`, `-gid`) write is read.
 public enum AttributeMapping {
-    /// The metadata of the node's object. `tag` marks the attempt that writes it.
-    public static func metadata(of node: Node, tag: String) -> Metadata {
+    /// The metadata of the node's object at `key`. `tag` marks the attempt that writes it; `content` is what its content
+    /// is called where the node has several names (see `LinkMark`).
+    public static func metadata(of node: Node, at key: ByteString, tag: String, content: String) -> Metadata {
         var metadata: Metadata = [
             "mode": String(node.mode), "uid": String(node.user), "gid": String(node.group),
             "mtime": text(node.modified), "ctime": text(node.changed), "atime": text(node.accessed), "pail": tag,
         ]
+        if let identity = node.identity, node.linkCount > 1 {
+            let mark = LinkMark(
+                links: node.linkCount, identity: identity, content: node.isFile ? content : LinkMark.unchangeable)
+            metadata[LinkMark.metadataName] = mark.text(at: key)
+        }
         if node.device != 0 { metadata["rdev"] = String(node.device) }
         if !node.xattrs.isEmpty { metadata["xattr"] = XattrText.encode(node.xattrs) }
         return metadata
@@ -25,26 +32,46 @@ public enum AttributeMapping {
     public static func apply(_ info: ObjectInfo, to node: inout Node, _ defaults: Tree.Defaults) {
         let metadata = info.metadata ?? [:]
         let isDirectory = node.isDirectory
-        var mode = isDirectory ? S_IFDIR | defaults.directoryMode : S_IFREG | defaults.fileMode
-        if let stated = metadata["mode"].flatMap({ UInt32($0) }) {
-            let type = stated & S_IFMT
-            // A directory is what its key says; a file's key can stand for anything but a directory.
-            let isFitting = isDirectory ? type == S_IFDIR : type != S_IFDIR && type != 0
-            mode = (isFitting ? type : mode & S_IFMT) | stated & 0o7777
-        }
-        node.mode = mode
-        node.user = metadata["uid"].flatMap { UInt32($0) } ?? defaults.user
-        node.group = metadata["gid"].flatMap { UInt32($0) } ?? defaults.group
+        node.mode = mode(metadata, isDirectory: isDirectory, defaults)
+        node.user = (metadata["uid"] ?? metadata["goog-reserved-posix-uid"]).flatMap { UInt32($0) } ?? defaults.user
+        node.group = (metadata["gid"] ?? metadata["goog-reserved-posix-gid"]).flatMap { UInt32($0) } ?? defaults.group
         node.device = metadata["rdev"].flatMap { UInt64($0) } ?? 0
         let modified =
             metadata["mtime"].flatMap(seconds) ?? metadata["gcsfuse_mtime"].flatMap(date)
             ?? metadata["goog-reserved-file-mtime"].flatMap(seconds) ?? info.lastModified
         node.modified = modified
         node.changed = metadata["ctime"].flatMap(seconds) ?? modified
-        node.accessed = metadata["atime"].flatMap(seconds) ?? modified
+        node.accessed =
+            metadata["atime"].flatMap(seconds) ?? metadata["goog-reserved-file-atime"].flatMap(seconds) ?? modified
         node.xattrs = metadata["xattr"].map(XattrText.decode) ?? [:]
-        if !isDirectory { node.sizeBytes = info.sizeBytes }
+        if !isDirectory {
+            node.sizeBytes = info.sizeBytes
+            state(LinkMark(info), of: &node)
+        }
         node.isKnown = true
+    }
+
+    private static func state(_ mark: LinkMark?, of node: inout Node) {
+        if let mark {
+            node.identity = mark.identity
+            node.linksElsewhere = mark.links > node.links ? mark.links - node.links : 0
+        } else if node.links == 1 {
+            node.identity = nil
+            node.linksElsewhere = 0
+        }
+    }
+
+    /// Type and permission bits; Google's tools state the latter only, in octal.
+    private static func mode(_ metadata: Metadata, isDirectory: Bool, _ defaults: Tree.Defaults) -> UInt32 {
+        let mode = isDirectory ? S_IFDIR | defaults.directoryMode : S_IFREG | defaults.fileMode
+        if let stated = metadata["mode"].flatMap({ UInt32($0) }) {
+            let type = stated & S_IFMT
+            // A directory is what its key says; a file's key can stand for anything but a directory.
+            let isFitting = isDirectory ? type == S_IFDIR : type != S_IFDIR && type != 0
+            return (isFitting ? type : mode & S_IFMT) | stated & 0o7777
+        }
+        let bits = metadata["goog-reserved-posix-mode"].flatMap { UInt32($0, radix: 8) }
+        return bits.map { mode & S_IFMT | $0 & 0o7777 } ?? mode
     }
 
     static func text(_ time: Timestamp) -> String {

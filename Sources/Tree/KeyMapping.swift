@@ -36,9 +36,7 @@ public enum KeyMapping {
     private static func shortened(_ name: ByteString) -> ByteString {
         var end = 200
         while end > 0, name.bytes[end] & 0xC0 == 0x80 { end -= 1 }
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in name.bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        let digits = String(hash, radix: 16)
+        let digits = String(name.fnv1a, radix: 16)
         let padded = String(repeating: "0", count: 16 - digits.count) + digits
         return ByteString(bytes: name.bytes[0..<end]) + escape + "h" + ByteString(padded)
     }

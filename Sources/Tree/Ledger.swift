@@ -35,7 +35,7 @@ extension Tree {
             if node.links > 1 {
                 twin = try connection.first(
                     """
-                    SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects
+                    SELECT * FROM objects
                     WHERE node = ? AND content = ? AND owner IS NOT NULL AND owner <> ?
                     """, [.int(Int64(node.id.raw)), .int(node.content), .int(id.raw)]
                 ) { HeldObject(row: $0) }
@@ -121,11 +121,13 @@ extension Tree {
             guard try change.connection.name(attempt.name) != nil else { throw TreeError.notFound }
             try change.run(
                 """
-                INSERT OR REPLACE INTO attempts(key, tag, name, node, content, attributes) VALUES(?, ?, ?, ?, ?, ?)
+                INSERT OR REPLACE INTO attempts(key, tag, name, node, content, attributes, revision)
+                VALUES(?, ?, ?, ?, ?, ?, ?)
                 """,
                 [
                     .blob(attempt.key.bytes), .text(attempt.tag), .int(attempt.name.raw),
                     .int(Int64(attempt.node.raw)), .int(attempt.content), .int(attempt.attributes),
+                    .text(attempt.revision),
                 ])
         }
     }
@@ -146,7 +148,8 @@ extension Tree {
             try change.store(
                 HeldObject(
                     key: attempt.key, etag: etag, sizeBytes: info.sizeBytes, owner: isWanted ? attempt.name : nil,
-                    node: attempt.node, content: attempt.content, attributes: attempt.attributes))
+                    node: attempt.node, content: attempt.content, attributes: attempt.attributes,
+                    revision: attempt.revision))
             guard isWanted, var node = try change.connection.node(attempt.node) else {
                 change.isLeftOver(attempt.key)
                 return
@@ -188,7 +191,7 @@ extension Tree {
             else { return true }
             let other = try change.connection.first(
                 """
-                SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects
+                SELECT * FROM objects
                 WHERE node = ? AND content = ? AND owner IS NOT NULL LIMIT 1
                 """, [.int(Int64(node.id.raw)), .int(leftover.content)]
             ) { HeldObject(row: $0) }

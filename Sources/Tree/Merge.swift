@@ -5,8 +5,8 @@ import Primitives
 
 /// One transaction's merging of a listing into a directory.
 final class Merge {
-    private let change: Change
-    private let defaults: Tree.Defaults
+    let change: Change
+    let defaults: Tree.Defaults
     private let parent: NodeID
     private let prefix: ByteString
     private let sequence: Int64
@@ -14,7 +14,9 @@ final class Merge {
     private let now: Timestamp
     private(set) var events: [TreeEvent] = []
 
-    private var connection: Connection { change.connection }
+    var connection: Connection { change.connection }
+
+    func note(_ news: [TreeEvent]) { events += news }
 
     init(
         _ change: Change, _ tree: Tree, _ parent: NodeID, _ prefix: ByteString, _ sequence: Int64, _ now: Timestamp
@@ -78,7 +80,10 @@ final class Merge {
         var left = old
         left.links -= 1
         try left.update(in: connection)
-        if left.links == 0 { events.append(.orphan(left.id)) }
+        if left.links == 0 {
+            try change.noteSuperseded(left.id, name)
+            events.append(.orphan(left.id))
+        }
         let node = try newFile(info)
         try change.run(
             "UPDATE names SET node = ? WHERE id = ?", [.int(Int64(node.id.raw)), .int(name.id.raw)])
@@ -230,8 +235,11 @@ final class Merge {
     }
 
     private func drop(_ name: Name, _ node: Node) throws {
-        let removed = try change.remove(name, node, now)
-        if removed.isOrphan { events.append(.orphan(node.id)) }
+        let removed = try change.remove(name, node, now, forBucket: false)
+        if removed.isOrphan {
+            try change.noteSuperseded(node.id, name)
+            events.append(.orphan(node.id))
+        }
         events.append(.entry(parent: name.parent, name: name.name))
     }
 

@@ -63,7 +63,7 @@ extension Tree {
                 guard held.sequence <= sequence else { return [] }
                 try merge.changed(held, info)
             }
-            try change.learn(id, info, target, self.defaults)
+            try merge.learn(id, info, target)
             return merge.events
         }
     }
@@ -90,21 +90,23 @@ extension Tree {
     }
 }
 
-extension Change {
+extension Merge {
     /// Attributes from a HEAD, if nothing was changed here since that object's version.
-    func learn(_ id: NameID, _ info: ObjectInfo, _ target: ByteString?, _ defaults: Tree.Defaults) throws {
-        guard let held = try connection.held(by: id), held.etag == info.etag, var node = try connection.node(held.node),
-            try connection.name(id)?.node == node.id
+    fileprivate func learn(_ id: NameID, _ info: ObjectInfo, _ target: ByteString?) throws {
+        guard let held = try connection.held(by: id), held.etag == info.etag, let old = try connection.node(held.node),
+            let name = try connection.name(id), name.node == old.id
         else { return }
-        try run(
+        try change.run(
             "UPDATE objects SET modified = ? WHERE key = ?",
             [.int(info.lastModified.nanoseconds), .blob(held.key.bytes)])
-        guard !node.isKnown, node.attributes == held.attributes, node.content == held.content else { return }
+        guard !old.isKnown, old.attributes == held.attributes, old.content == held.content else { return }
+        var node = old
         AttributeMapping.apply(info, to: &node, defaults)
         if let target, node.isSymlink {
             node.target = target
             node.sizeBytes = Int64(target.count)
         }
+        if !node.isDirectory, try !link(name, held, old, node, info) { return }
         try node.update(in: connection)
     }
 }

@@ -26,6 +26,10 @@ public struct Node: Sendable, Equatable {
     public var xattrs: [ByteString: [UInt8]] = [:]
     /// Names that lead here; for a directory 1.
     public var links: UInt32 = 1
+    /// Names that the bucket speaks of and that were not met here so far.
+    public var linksElsewhere: UInt32 = 0
+    /// The same in all caches, for what has or had several names (see `LinkMark`).
+    public var identity: String?
     /// Counts the local changes of the content; 0 is what the bucket had when the node was found.
     public var content: Int64 = 0
     /// Counts the local changes of the attributes.
@@ -56,6 +60,8 @@ public struct Node: Sendable, Equatable {
         self.changed = changed
     }
 
+    /// How many names the file has, here or elsewhere.
+    public var linkCount: UInt32 { links + linksElsewhere }
     public var type: UInt32 { mode & S_IFMT }
     public var isDirectory: Bool { type == S_IFDIR }
     public var isFile: Bool { type == S_IFREG }
@@ -95,10 +101,12 @@ public struct HeldObject: Sendable, Equatable {
     public var attributes: Int64
     /// Counts the changes of the ledger; later than a listing's start means the listing can't judge this key.
     public var sequence: Int64 = 0
+    /// What its content is called in marks; nil while it was in none (see `contentID`).
+    public var revision: String?
 
     public init(
         key: ByteString, etag: ETag, sizeBytes: Int64, modified: Timestamp? = nil, owner: NameID?, node: NodeID,
-        content: Int64, attributes: Int64
+        content: Int64, attributes: Int64, revision: String? = nil
     ) {
         self.key = key
         self.etag = etag
@@ -108,6 +116,7 @@ public struct HeldObject: Sendable, Equatable {
         self.node = node
         self.content = content
         self.attributes = attributes
+        self.revision = revision
     }
 }
 
@@ -121,8 +130,15 @@ public struct Attempt: Sendable, Equatable {
     public var node: NodeID
     public var content: Int64
     public var attributes: Int64
+    /// What the content is called in marks.
+    public var revision: String
 
-    public init(key: ByteString, tag: String, name: NameID, node: NodeID, content: Int64, attributes: Int64) {
+    /// - Parameter revision: nil for content that no object has so far.
+    public init(
+        key: ByteString, tag: String, name: NameID, node: NodeID, content: Int64, attributes: Int64,
+        revision: String? = nil
+    ) {
+        self.revision = revision ?? tag
         self.key = key
         self.tag = tag
         self.name = name

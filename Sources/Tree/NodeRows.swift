@@ -5,7 +5,7 @@ import Primitives
 
 extension Node {
     /// The order in which `init(row:from:)` reads them.
-    static let columnCount = 22
+    static let columnCount = 24
 
     init(row: Row, from first: Int = 0) {
         self.init(
@@ -32,6 +32,8 @@ extension Node {
         if !row.isNull(first + 19) { prefix = ByteString(bytes: row.blob(first + 19)) }
         if !row.isNull(first + 20) { listed = Timestamp(nanoseconds: row.int(first + 20)) }
         subdirectories = UInt32(truncatingIfNeeded: row.int(first + 21))
+        if !row.isNull(first + 22) { identity = row.text(first + 22) }
+        linksElsewhere = UInt32(truncatingIfNeeded: row.int(first + 23))
     }
 
     /// All columns but the id and `subdirectories`, which the database counts itself.
@@ -44,6 +46,7 @@ extension Node {
             .int(attributes), .int(isKnown ? 1 : 0), .int(isLive ? 1 : 0), origin.map { .blob($0.key.bytes) } ?? .null,
             origin.map { .text($0.etag.value) } ?? .null, origin.map { .int($0.sizeBytes) } ?? .null,
             prefix.map { .blob($0.bytes) } ?? .null, listed.map { .int($0.nanoseconds) } ?? .null,
+            identity.map { .text($0) } ?? .null, .int(Int64(linksElsewhere)),
         ]
     }
 
@@ -52,8 +55,8 @@ extension Node {
         try connection.run(
             """
             INSERT INTO nodes(id, mode, user, grp, device, size, accessed, modified, changed, target, xattrs, links,
-                content, attributes, known, live, originKey, originTag, originSize, prefix, listed)
-            VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                content, attributes, known, live, originKey, originTag, originSize, prefix, listed, identity, elsewhere)
+            VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """, [withID ? .int(Int64(id.raw)) : .null] + values)
         id = NodeID(UInt64(connection.lastInsertedRowID))
     }
@@ -63,7 +66,8 @@ extension Node {
             """
             UPDATE nodes SET mode = ?, user = ?, grp = ?, device = ?, size = ?, accessed = ?, modified = ?,
                 changed = ?, target = ?, xattrs = ?, links = ?, content = ?, attributes = ?, known = ?, live = ?,
-                originKey = ?, originTag = ?, originSize = ?, prefix = ?, listed = ? WHERE id = ?
+                originKey = ?, originTag = ?, originSize = ?, prefix = ?, listed = ?, identity = ?, elsewhere = ?
+            WHERE id = ?
             """, values + [.int(Int64(id.raw))])
     }
 }
@@ -79,7 +83,7 @@ extension Name {
 }
 
 extension HeldObject {
-    /// Reads `key, tag, size, modified, owner, node, content, attributes, sequence`.
+    /// Reads all columns.
     init(row: Row) {
         self.init(
             key: ByteString(bytes: row.blob(0)), etag: ETag(row.text(1)), sizeBytes: row.int(2),
@@ -87,15 +91,17 @@ extension HeldObject {
             owner: row.isNull(4) ? nil : NameID(row.int(4)), node: NodeID(UInt64(row.int(5))), content: row.int(6),
             attributes: row.int(7))
         sequence = row.int(8)
+        if !row.isNull(9) { revision = row.text(9) }
     }
 }
 
 extension Attempt {
-    /// Reads `key, tag, name, node, content, attributes`.
+    /// Reads all columns.
     init(row: Row) {
         self.init(
             key: ByteString(bytes: row.blob(0)), tag: row.text(1), name: NameID(row.int(2)),
-            node: NodeID(UInt64(row.int(3))), content: row.int(4), attributes: row.int(5))
+            node: NodeID(UInt64(row.int(3))), content: row.int(4), attributes: row.int(5),
+            revision: row.isNull(6) ? nil : row.text(6))
     }
 }
 

@@ -93,7 +93,7 @@ extension Connection {
 
     func held(at key: ByteString) throws(DatabaseError) -> HeldObject? {
         try first(
-            "SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects WHERE key = ?",
+            "SELECT * FROM objects WHERE key = ?",
             [.blob(key.bytes)]
         ) { HeldObject(row: $0) }
     }
@@ -101,7 +101,7 @@ extension Connection {
     func held(by name: NameID) throws(DatabaseError) -> HeldObject? {
         try first(
             """
-            SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects WHERE owner = ?
+            SELECT * FROM objects WHERE owner = ?
             ORDER BY sequence DESC
             """, [.int(name.raw)]
         ) { HeldObject(row: $0) }
@@ -109,13 +109,13 @@ extension Connection {
 
     func attempt(at key: ByteString) throws(DatabaseError) -> Attempt? {
         try first(
-            "SELECT key, tag, name, node, content, attributes FROM attempts WHERE key = ?", [.blob(key.bytes)]
+            "SELECT * FROM attempts WHERE key = ?", [.blob(key.bytes)]
         ) { Attempt(row: $0) }
     }
 
     func attempt(by name: NameID) throws(DatabaseError) -> Attempt? {
         try first(
-            "SELECT key, tag, name, node, content, attributes FROM attempts WHERE name = ? LIMIT 1", [.int(name.raw)]
+            "SELECT * FROM attempts WHERE name = ? LIMIT 1", [.int(name.raw)]
         ) { Attempt(row: $0) }
     }
 
@@ -128,20 +128,21 @@ extension Change {
     func store(_ held: HeldObject) throws(DatabaseError) {
         try run(
             """
-            INSERT OR REPLACE INTO objects(key, tag, size, modified, owner, node, content, attributes, sequence)
-            VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT OR REPLACE INTO objects(key, tag, size, modified, owner, node, content, attributes, sequence, revision)
+            VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 .blob(held.key.bytes), .text(held.etag.value), .int(held.sizeBytes),
                 held.modified.map { .int($0.nanoseconds) } ?? .null, held.owner.map { .int($0.raw) } ?? .null,
                 .int(Int64(held.node.raw)), .int(held.content), .int(held.attributes), .int(try nextSequence()),
+                held.revision.map { .text($0) } ?? .null,
             ])
     }
 
     /// Gives up the objects of a name: they are to be deleted.
     func disown(_ name: NameID, except key: ByteString? = nil) throws(DatabaseError) {
         while let held = try connection.all(
-            "SELECT key, tag, size, modified, owner, node, content, attributes, sequence FROM objects WHERE owner = ?",
+            "SELECT * FROM objects WHERE owner = ?",
             [.int(name.raw)], { HeldObject(row: $0) }
         ).first(where: { $0.key != key }) {
             var leftover = held
@@ -150,7 +151,7 @@ extension Change {
             isLeftOver(held.key)
         }
         for attempt in try connection.all(
-            "SELECT key, tag, name, node, content, attributes FROM attempts WHERE name = ?", [.int(name.raw)],
+            "SELECT * FROM attempts WHERE name = ?", [.int(name.raw)],
             { Attempt(row: $0) }
         ) where attempt.key != key {
             isLeftOver(attempt.key)
@@ -176,10 +177,17 @@ extension Change {
         try run("DELETE FROM names WHERE id = ?", [.int(name.id.raw)])
     }
 
-    /// Sets the times that a change of its entries gives a directory.
-    func touch(directory: NodeID, _ now: Timestamp) throws(DatabaseError) {
+    /// Sets the times that a change of its entries gives a directory. With `forBucket` the directory's object, if it
+    /// has one, has to follow.
+    func touch(directory: NodeID, _ now: Timestamp, forBucket: Bool) throws(DatabaseError) {
         try run(
             "UPDATE nodes SET modified = ?, changed = ? WHERE id = ?",
             [.int(now.nanoseconds), .int(now.nanoseconds), .int(Int64(directory.raw))])
+        guard forBucket, let name = try connection.names(of: directory).first,
+            try connection.held(by: name.id) != nil
+        else { return }
+        try run(
+            "UPDATE nodes SET attributes = attributes + 1 WHERE id = ? AND known = 1", [.int(Int64(directory.raw))])
+        if connection.changes > 0 { try needsWork(name.id) }
     }
 }

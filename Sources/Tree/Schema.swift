@@ -1,4 +1,4 @@
-/// The tree's tables. Times are nanoseconds since 1970, keys and names are bytes.
+/// The tree's tables, as of format 1 and what was added since. Times are nanoseconds since 1970, keys and names are bytes.
 enum Schema {
     /// Stored as SQLite's user_version; a tree of another format is not opened.
     static let format: Int32 = 2
@@ -66,5 +66,15 @@ enum Schema {
             UPDATE nodes SET subdirectories = subdirectories + 1 WHERE id = NEW.parent;
         END
         """,
+    ]
+
+    /// What came with format 2: files with several names, and open files whose name went.
+    static let additions: [String] = [
+        "ALTER TABLE nodes ADD COLUMN identity TEXT",
+        "ALTER TABLE nodes ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX nodesByIdentity ON nodes(identity) WHERE identity IS NOT NULL",
+        "ALTER TABLE objects ADD COLUMN revision TEXT",
+        "ALTER TABLE attempts ADD COLUMN revision TEXT",
+        "CREATE TABLE superseded(node INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name BLOB NOT NULL, component BLOB)",
     ]
 }

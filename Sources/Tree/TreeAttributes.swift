@@ -23,6 +23,7 @@ extension Tree {
             try change.run(
                 "UPDATE nodes SET content = content + 1, live = 1 WHERE id = ?", [.int(Int64(id.raw))])
             if change.connection.changes == 0 { throw TreeError.notFound }
+            try change.revive(id)
             try change.needsWork(node: id)
         }
     }

@@ -107,7 +107,7 @@ extension Tree {
             node.attributes = 1
             try node.insert(into: change.connection)
             let made = try change.insertName(parent: parent, name: name, node: node.id, component: nil, work: true)
-            try change.touch(directory: parent, now)
+            try change.touch(directory: parent, now, forBucket: true)
             return Found(name: made, node: node, isPending: true)
         }
     }
@@ -131,12 +131,13 @@ extension Tree {
             guard var target = try change.connection.node(node) else { throw TreeError.notFound }
             if target.isDirectory { throw TreeError.isADirectory }
             if try change.connection.name(parent, name) != nil { throw TreeError.exists }
-            if target.links >= 65_000 { throw TreeError.tooManyLinks }
+            if target.linkCount >= Tree.maximumLinks { throw TreeError.tooManyLinks }
             target.links += 1
             target.changed = now
             try target.update(in: change.connection)
             let made = try change.insertName(parent: parent, name: name, node: node, component: nil, work: true)
-            try change.touch(directory: parent, now)
+            target = try change.restate(target, cacheID: cacheID)
+            try change.touch(directory: parent, now, forBucket: true)
             return Found(name: made, node: target, isPending: true)
         }
     }
@@ -147,7 +148,7 @@ extension Tree {
             guard let victim = try change.connection.name(parent, name) else { throw TreeError.notFound }
             guard let node = try change.connection.node(victim.node) else { throw TreeError.notFound }
             if node.isDirectory { throw TreeError.isADirectory }
-            return try change.remove(victim, node, now)
+            return try change.remove(victim, node, now, forBucket: true)
         }
     }
 
@@ -158,7 +159,7 @@ extension Tree {
             guard let node = try change.connection.node(victim.node) else { throw TreeError.notFound }
             if !node.isDirectory { throw TreeError.notADirectory }
             if try change.connection.hasChildren(node.id) { throw TreeError.notEmpty }
-            return try change.remove(victim, node, now)
+            return try change.remove(victim, node, now, forBucket: true)
         }
     }
 
@@ -208,7 +209,9 @@ extension Tree {
             var forgotten: [NodeID] = []
             for node in nodes {
                 try change.run("DELETE FROM nodes WHERE id = ? AND links = 0", [.int(Int64(node.raw))])
-                if change.connection.changes > 0 { forgotten.append(node) }
+                guard change.connection.changes > 0 else { continue }
+                try change.run("DELETE FROM superseded WHERE node = ?", [.int(Int64(node.raw))])
+                forgotten.append(node)
             }
             return forgotten
         }
@@ -249,7 +252,8 @@ extension Change {
         }
     }
 
-    func remove(_ victim: Name, _ node: Node, _ now: Timestamp) throws -> Removed {
+    /// Removes a name. `forBucket`: somebody here did it, so the objects of what is left have to say so.
+    func remove(_ victim: Name, _ node: Node, _ now: Timestamp, forBucket: Bool) throws -> Removed {
         var left = node
         left.links -= 1
         left.changed = now
@@ -257,7 +261,8 @@ extension Change {
         left.prefix = nil
         try left.update(in: connection)
         try removeName(victim)
-        try touch(directory: victim.parent, now)
+        if forBucket { left = try restate(left) }
+        try touch(directory: victim.parent, now, forBucket: forBucket)
         return Removed(node: left)
     }
 
@@ -269,7 +274,7 @@ extension Change {
         } else if node.isDirectory {
             throw TreeError.notADirectory
         }
-        return try remove(target, victim, now)
+        return try remove(target, victim, now, forBucket: true)
     }
 
     fileprivate func place(_ name: Name, _ parent: NodeID, _ newName: ByteString) throws {
@@ -281,8 +286,8 @@ extension Change {
 
     fileprivate func finishMove(_ node: Node, from: NodeID, to: NodeID, _ now: Timestamp) throws {
         try run("UPDATE nodes SET changed = ? WHERE id = ?", [.int(now.nanoseconds), .int(Int64(node.id.raw))])
-        try touch(directory: from, now)
-        if from != to { try touch(directory: to, now) }
+        try touch(directory: from, now, forBucket: true)
+        if from != to { try touch(directory: to, now, forBucket: true) }
     }
 }
 

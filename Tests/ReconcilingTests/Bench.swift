@@ -60,10 +60,13 @@ final class Bench: Sendable {
         FileManager.default.isWritableFile(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
 
     /// Opens the directory, waiting a while for a former session to let go of it.
-    func open(afterCrash: Bool = false, starts: Bool = true, trustClean: Bool = true) async throws -> Session {
+    /// - Parameter place: which cache; each is another machine.
+    func open(
+        _ place: String = "", afterCrash: Bool = false, starts: Bool = true, trustClean: Bool = true
+    ) async throws -> Session {
         for attempt in 0... {
             do {
-                return try Session(self, afterCrash: afterCrash, starts: starts, trustClean: trustClean)
+                return try Session(self, place, afterCrash: afterCrash, starts: starts, trustClean: trustClean)
             } catch let error as TreeError {
                 guard case .database(let cause) = error, cause.isBusy, attempt < 2_000 else { throw error }
                 await SystemTime().sleep(milliseconds: 2)
@@ -94,13 +97,15 @@ final class Session: Sendable {
     let reconciler: Reconciler
     let recovered: Int
 
-    init(_ bench: Bench, afterCrash: Bool, starts: Bool, trustClean: Bool) throws {
+    init(_ bench: Bench, _ place: String, afterCrash: Bool, starts: Bool, trustClean: Bool) throws {
         let time = FastTime()
+        let directory = bench.directory + "/machine" + place
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let log = Log(level: .debug, sink: .memory(bench.log))
         tree = try Tree(
-            path: bench.directory + "/tree", defaults: Tree.Defaults(user: 1, group: 2), newCacheID: "bench",
+            path: directory + "/tree", defaults: Tree.Defaults(user: 1, group: 2), newCacheID: "bench" + place,
             now: time.now())
-        cache = try BlockCache(settings: BlockCache.Settings(directory: bench.directory + "/cache"), log: log)
+        cache = try BlockCache(settings: BlockCache.Settings(directory: directory + "/cache"), log: log)
         recovered = try Recovery.run(tree: tree, cache: cache, trustClean: trustClean, log: log)
         lifeline = Lifeline(bench.store) { [weak bench] in bench?.note($0) }
         fetcher = Fetcher(cache: cache, store: lifeline, time: time)
@@ -121,6 +126,15 @@ final class Session: Sendable {
     func die() async {
         lifeline.cut()
         await reconciler.stop()
+    }
+
+    /// Looks at all that the bucket has, as `ls -lR` does.
+    func lookAtAll(_ directory: NodeID = .root) async throws {
+        try await discovery.list(directory)
+        for found in try tree.children(of: directory, after: NameID(0), limit: 1_000) {
+            try await discovery.attributes(found.node.id)
+            if found.node.isDirectory { try await lookAtAll(found.node.id) }
+        }
     }
 
     // MARK: what a file system does

@@ -23,6 +23,7 @@ final class RandomRun {
     private var session: Session { current! }
     private var model = Model()
     private var written = 0
+    private var looks = 0
     private let rates: FaultRates
 
     init(seed: UInt64) async throws {
@@ -77,7 +78,7 @@ final class RandomRun {
         case 16..<30: try await write()
         case 30..<38: try makeDirectory()
         case 38..<41: try symlink()
-        case 41..<45: try link()
+        case 41..<45: try await link()
         case 45..<63: try rename()
         case 63..<67: try exchange()
         case 67..<77: try remove()
@@ -160,10 +161,13 @@ final class RandomRun {
         model.symlinks[path] = target
     }
 
-    private func link() throws {
+    private func link() async throws {
         guard let path = model.files.keys.sorted().randomElement(using: &generator) else { return }
         let new = somePath()
         if model.exists(new) { return }
+        // As the file system does it.
+        try? await session.discovery.attributes(try session.node(path).id)
+        if try !session.node(path).isKnown { return }
         note("link \(path) \(new)")
         try session.link(path, to: new)
         model.files[new] = model.files[path]
@@ -278,7 +282,7 @@ final class RandomRun {
     }
 
     private func forgetThatClean() throws {
-        let root = URL(fileURLWithPath: bench.directory + "/cache/content")
+        let root = URL(fileURLWithPath: bench.directory + "/machine/cache/content")
         for case let file as URL in FileManager.default.enumerator(at: root, includingPropertiesForKeys: nil)! {
             guard file.pathExtension.isEmpty, !file.hasDirectoryPath, Bool.random(using: &generator) else { continue }
             var status = stat()
@@ -296,7 +300,7 @@ final class RandomRun {
         let path = somePath()
         if model.directories.contains(path) || model.symlinks[path] != nil { return }
         if let number = model.files[path] {
-            // Links are names of their own in the bucket; here they would part.
+            // What is left of the file's names says how many there were until it is changed again.
             if model.files.values.filter({ $0 == number }).count > 1 { return }
             model.remove(path)
         }
@@ -326,7 +330,24 @@ final class RandomRun {
         await bench.store.finishLate()
         try await session.drain()
         try compareBucket()
-        try await compareTree()
+        try await compareTree(session)
+        try await compareElsewhere()
+    }
+
+    /// What a machine sees that has never seen the bucket: the same files, and which names lead to one of them.
+    private func compareElsewhere() async throws {
+        looks += 1
+        let other = try await bench.open("\(looks)", starts: false)
+        defer { other.lifeline.cut() }
+        try await other.lookAtAll()
+        try await compareTree(other)
+        for (path, number) in model.files {
+            let node = try other.node(path)
+            let names = model.files.filter { $0.value == number }.keys.sorted()
+            guard node.linkCount == names.count, try names.allSatisfy({ try other.node($0).id == node.id }) else {
+                throw Mismatch(description: "\(path) has \(node.linkCount) names elsewhere, not \(names)")
+            }
+        }
     }
 
     private func compareBucket() throws {
@@ -356,7 +377,7 @@ final class RandomRun {
         }
     }
 
-    private func compareTree() async throws {
+    private func compareTree(_ session: Session) async throws {
         for (path, content) in model.objects.sorted(by: { $0.key < $1.key }) where model.symlinks[path] == nil {
             let read = try await session.read(path)
             guard read == content else {

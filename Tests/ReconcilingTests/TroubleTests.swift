@@ -34,6 +34,22 @@ import Testing
         await session.die()
     }
 
+    @Test func whatMovesUnseenKeepsItsAttributes() async throws {
+        let bench = try Bench()
+        bench.memory.put("d/x", [1], metadata: ["mode": "33152", "mtime": "1.000000002"], contentType: "text/html")
+        bench.memory.put("d/s", Array("target".utf8), metadata: ["mode": String(0o120777)])
+        bench.memory.put("d/e/", [], metadata: ["mode": String(0o041770), "uid": "7"])
+        let session = try await bench.open()
+        try await session.discovery.list(.root)
+        try session.rename("d", to: "new")
+        try await session.drain()
+        #expect(bench.metadata("new/x")["mode"] == "33152" && bench.metadata("new/x")["mtime"] == "1.000000002")
+        #expect(bench.memory.object("new/x")?.info.contentType == "text/html")
+        #expect(bench.metadata("new/s")["mode"] == String(0o120777))
+        #expect(bench.metadata("new/e/")["mode"] == String(0o041770) && bench.metadata("new/e/")["uid"] == "7")
+        await session.die()
+    }
+
     @Test func aWriteWhoseAnswerIsLostIsNotDoneTwice() async throws {
         let bench = try Bench()
         let session = try await bench.open()
@@ -83,6 +99,56 @@ import Testing
         try session.write(id, "mine")
         try await session.drain()
         #expect(bench.bucket == ["a": "mine"])
+        await session.die()
+    }
+
+    /// A program opens a file, the bucket's version changes, and then the program writes.
+    @Test func aWriteToAReplacedVersionIsKeptBesideTheNewOne() async throws {
+        let bench = try Bench()
+        bench.memory.put("a.txt", Array("base".utf8))
+        let session = try await bench.open()
+        try await session.discovery.list(.root)
+        let id = try session.node("a.txt").id
+        #expect(try await session.read("a.txt") == "base")
+        bench.memory.put("a.txt", Array("theirs".utf8))
+        try await session.discovery.list(.root)
+        #expect(try session.node("a.txt").id != id)
+        try session.write(id, "mine")
+        try await session.drain()
+        #expect(bench.bucket["a.txt"] == "theirs")
+        #expect(bench.bucket.filter { $0.key.hasPrefix("a.conflict-") }.map(\.value) == ["mine"])
+        #expect(bench.bucket.count == 2)
+        #expect(try await session.read("a.txt") == "theirs")
+        await session.die()
+    }
+
+    @Test func aWriteToADeletedVersionMakesItAgain() async throws {
+        let bench = try Bench()
+        bench.memory.put("a", Array("base".utf8))
+        let session = try await bench.open()
+        try await session.discovery.list(.root)
+        let id = try session.node("a").id
+        bench.memory.remove("a")
+        try await session.discovery.list(.root)
+        #expect(try session.find("a") == nil)
+        try session.write(id, "mine")
+        try await session.drain()
+        #expect(bench.bucket == ["a": "mine"])
+        await session.die()
+    }
+
+    @Test func aWriteToAReplacedVersionOfAChangedFileGetsANameBesideIt() async throws {
+        let bench = try Bench(.init(delayMilliseconds: 5_000))
+        bench.memory.put("a", Array("base".utf8))
+        let session = try await bench.open()
+        try await session.discovery.list(.root)
+        let id = try session.node("a").id
+        bench.memory.put("a", Array("theirs".utf8))
+        try await session.discovery.list(.root)
+        try session.write(try session.node("a").id, "over theirs")
+        try session.write(id, "over base")
+        try await session.drain()
+        #expect(bench.bucket == ["a": "over theirs", "a.conflict": "over base"])
         await session.die()
     }
 

@@ -15,9 +15,11 @@ let copyCases: [ConformanceCase] = [
         try trial.expectBytes(try await trial.get("a"), bytes, "source")
     },
     ConformanceCase("a copy with other metadata") { trial in
-        try await trial.put("a", [1, 2], metadata: ["k": "v"])
+        try await trial.put("a", [1, 2], metadata: ["k": "v"], contentType: "text/plain")
         try await trial.copy("a", to: "b", metadata: ["k": "w"])
-        try trial.expectEqual(try await trial.head("b").metadata, ["k": "w"], "metadata")
+        let copy = try await trial.head("b")
+        try trial.expectEqual(copy.metadata, ["k": "w"], "metadata")
+        try trial.expectEqual(copy.contentType, "text/plain", "content type")
         try trial.expectEqual(try await trial.head("a").metadata, ["k": "v"], "metadata of the source")
     },
     ConformanceCase("a copy replaces what is there") { trial in

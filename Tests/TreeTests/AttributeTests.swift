@@ -21,7 +21,7 @@ import Testing
         node.modified = Timestamp(seconds: 1_234_567_890, nanoseconds: 1)
         node.changed = Timestamp(seconds: 0, nanoseconds: 999_999_999)
         node.xattrs = ["user.a": [0, 255, 34, 37], "user.b": [], "user.ü": Array("text".utf8)]
-        let metadata = AttributeMapping.metadata(of: node, tag: "t")
+        let metadata = AttributeMapping.metadata(of: node, at: "k", tag: "t", content: "c")
         #expect(metadata["mtime"] == "1234567890.000000001")
         #expect(metadata["mode"] == "33257")
         let read = applied(metadata)
@@ -38,6 +38,17 @@ import Testing
             applied(["gcsfuse_mtime": "2023-11-14T22:13:21.25Z"]).modified
                 == Timestamp(seconds: 1_700_000_001, nanoseconds: 250_000_000))
         #expect(applied(["goog-reserved-file-mtime": "1700000002"]).modified == Timestamp(seconds: 1_700_000_002))
+        #expect(applied(["goog-reserved-file-atime": "1700000003"]).accessed == Timestamp(seconds: 1_700_000_003))
+    }
+
+    @Test func googlesPermissionsAreRead() {
+        let google = [
+            "goog-reserved-posix-mode": "640", "goog-reserved-posix-uid": "7", "goog-reserved-posix-gid": "8",
+        ]
+        let node = applied(google)
+        #expect(node.mode == 0o100640 && node.user == 7 && node.group == 8)
+        #expect(applied(google, 0o040755).mode == 0o040640)
+        #expect(applied(google.merging(["mode": "33188"]) { $1 }).mode == 0o100644, "ours count more")
     }
 
     @Test(arguments: ["", "x", "1.", "1.x", "-", "99999999999", "1.2.3", "9223372036854775807", "-9223372036854775808"])
