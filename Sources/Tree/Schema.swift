@@ -3,17 +3,14 @@ enum Schema {
     /// Stored as SQLite's user_version; a tree of another format is not opened.
     static let format: Int32 = 2
 
-    static let statements = tables + countingOfSubdirectories
-
-    private static let tables: [String] = [
+    static let statements: [String] = [
         """
         CREATE TABLE nodes(
             id INTEGER PRIMARY KEY AUTOINCREMENT, mode INTEGER NOT NULL, user INTEGER NOT NULL,
             grp INTEGER NOT NULL, device INTEGER NOT NULL, size INTEGER NOT NULL, accessed INTEGER NOT NULL,
             modified INTEGER NOT NULL, changed INTEGER NOT NULL, target BLOB, xattrs BLOB, links INTEGER NOT NULL,
             content INTEGER NOT NULL, attributes INTEGER NOT NULL, known INTEGER NOT NULL, live INTEGER NOT NULL,
-            originKey BLOB, originTag TEXT, originSize INTEGER, prefix BLOB, listed INTEGER,
-            subdirectories INTEGER NOT NULL DEFAULT 0)
+            originKey BLOB, originTag TEXT, originSize INTEGER, prefix BLOB, listed INTEGER)
         """,
         "CREATE INDEX nodesByPrefix ON nodes(prefix) WHERE prefix IS NOT NULL",
         "CREATE INDEX orphans ON nodes(id) WHERE links = 0",
@@ -68,8 +65,18 @@ enum Schema {
         """,
     ]
 
-    /// What came with format 2: files with several names, and open files whose name went.
-    static let additions: [String] = [
+    /// What came with format 2: directories that count those in them, files with several names, and open files whose
+    /// name went.
+    static let additions: [String] =
+        [
+            "ALTER TABLE nodes ADD COLUMN subdirectories INTEGER NOT NULL DEFAULT 0",
+            """
+            UPDATE nodes SET subdirectories = (SELECT COUNT(*) FROM names JOIN nodes AS child ON child.id = names.node
+            WHERE names.parent = nodes.id AND child.mode & 61440 = 16384)
+            """,
+        ] + countingOfSubdirectories + severalNames
+
+    private static let severalNames: [String] = [
         "ALTER TABLE nodes ADD COLUMN identity TEXT",
         "ALTER TABLE nodes ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX nodesByIdentity ON nodes(identity) WHERE identity IS NOT NULL",
