@@ -90,10 +90,11 @@ final class Inode {
 
     private func take(_ sector: Int, of page: Int, from present: [UInt8], into bytes: inout [UInt8]) {
         let lower = page * Self.pageBytes + sector * Self.sectorBytes
-        let upper = min(lower + Self.sectorBytes, present.count)
-        guard lower < upper else { return }
+        let upper = lower + Self.sectorBytes
+        // A page in the kernel's cache is zeros beyond the file's end; one that is not there was never written.
+        guard page * Self.pageBytes < present.count else { return }
         if bytes.count < upper { resize(&bytes, upper) }
-        bytes.replaceSubrange(lower..<upper, with: present[lower..<upper])
+        for index in lower..<upper { bytes[index] = index < present.count ? present[index] : 0 }
     }
 
     private func differingPages(_ present: [UInt8]) -> [Int] {
