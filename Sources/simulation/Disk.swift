@@ -138,7 +138,8 @@ final class Disk {
         var done: Int64 = 0
         let page = Int64(Inode.pageBytes)
         if call.operation == PAIL_DISK_WRITE, call.length > page, Bool.random(using: &generator) {
-            done = Int64.random(in: 1...(call.length / page), using: &generator) * page
+            let end = (call.offset / page + Int64.random(in: 1...(call.length / page), using: &generator)) * page
+            done = end - call.offset
             if case .file(let inode)? = opened[call.descriptor] {
                 inode.markDirty(ByteRange(offset: call.offset, length: done))
             }

@@ -53,8 +53,10 @@ final class Inode {
 
     /// The kernel writes back what it likes, when it likes.
     func writeBack(_ pages: Set<Int>, _ file: RawFile) {
-        write(pages, of: file.bytes)
-        dirtyPages.subtract(pages)
+        // A cut that is not synced stays so: there is nothing to write beyond the end.
+        let present = pages.filter { $0 * Self.pageBytes < file.size }
+        write(present, of: file.bytes)
+        dirtyPages.subtract(present)
     }
 
     private func write(_ pages: Set<Int>, of read: (Range<Int>) -> [UInt8]) {
@@ -64,6 +66,9 @@ final class Inode {
             guard !bytes.isEmpty else { continue }
             if durable.count < lower + bytes.count { resize(&durable, lower + bytes.count) }
             durable.replaceSubrange(lower..<(lower + bytes.count), with: bytes)
+            // A page in the kernel's cache is zeros beyond the file's end.
+            let end = min(lower + Self.pageBytes, durable.count)
+            for index in (lower + bytes.count)..<max(lower + bytes.count, end) { durable[index] = 0 }
         }
     }
 
@@ -90,10 +95,11 @@ final class Inode {
 
     private func take(_ sector: Int, of page: Int, from present: [UInt8], into bytes: inout [UInt8]) {
         let lower = page * Self.pageBytes + sector * Self.sectorBytes
-        let upper = min(lower + Self.sectorBytes, present.count)
-        guard lower < upper else { return }
+        let upper = lower + Self.sectorBytes
+        // Beyond the file's end there is nothing in the kernel's cache but the rest of the last page.
+        guard page * Self.pageBytes < present.count else { return }
         if bytes.count < upper { resize(&bytes, upper) }
-        bytes.replaceSubrange(lower..<upper, with: present[lower..<upper])
+        for index in lower..<upper { bytes[index] = index < present.count ? present[index] : 0 }
     }
 
     private func differingPages(_ present: [UInt8]) -> [Int] {
