@@ -1,7 +1,7 @@
-/// The tree's tables, as of format 1 and what was added since. Times are nanoseconds since 1970, keys and names are bytes.
+/// The tree's tables. Times are nanoseconds since 1970, keys and names are bytes.
 enum Schema {
     /// Stored as SQLite's user_version; a tree of another format is not opened.
-    static let format: Int32 = 2
+    static let format: Int32 = 3
 
     static let statements = tables + countingOfSubdirectories
 
@@ -13,8 +13,9 @@ enum Schema {
             modified INTEGER NOT NULL, changed INTEGER NOT NULL, target BLOB, xattrs BLOB, links INTEGER NOT NULL,
             content INTEGER NOT NULL, attributes INTEGER NOT NULL, known INTEGER NOT NULL, live INTEGER NOT NULL,
             originKey BLOB, originTag TEXT, originSize INTEGER, prefix BLOB, listed INTEGER,
-            subdirectories INTEGER NOT NULL DEFAULT 0)
+            subdirectories INTEGER NOT NULL DEFAULT 0, identity TEXT, elsewhere INTEGER NOT NULL DEFAULT 0)
         """,
+        "CREATE INDEX nodesByIdentity ON nodes(identity) WHERE identity IS NOT NULL",
         "CREATE INDEX nodesByPrefix ON nodes(prefix) WHERE prefix IS NOT NULL",
         "CREATE INDEX orphans ON nodes(id) WHERE links = 0",
         "CREATE INDEX liveNodes ON nodes(id) WHERE live = 1",
@@ -30,8 +31,8 @@ enum Schema {
         """
         CREATE TABLE objects(
             key BLOB PRIMARY KEY, tag TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER, owner INTEGER,
-            node INTEGER NOT NULL, content INTEGER NOT NULL, attributes INTEGER NOT NULL, sequence INTEGER NOT NULL)
-            WITHOUT ROWID
+            node INTEGER NOT NULL, content INTEGER NOT NULL, attributes INTEGER NOT NULL, sequence INTEGER NOT NULL,
+            revision TEXT) WITHOUT ROWID
         """,
         "CREATE INDEX objectsByOwner ON objects(owner) WHERE owner IS NOT NULL",
         "CREATE INDEX objectsByNode ON objects(node)",
@@ -39,9 +40,13 @@ enum Schema {
         """
         CREATE TABLE attempts(
             key BLOB PRIMARY KEY, tag TEXT NOT NULL, name INTEGER NOT NULL, node INTEGER NOT NULL,
-            content INTEGER NOT NULL, attributes INTEGER NOT NULL) WITHOUT ROWID
+            content INTEGER NOT NULL, attributes INTEGER NOT NULL, revision TEXT NOT NULL) WITHOUT ROWID
         """,
         "CREATE INDEX attemptsByName ON attempts(name)",
+        """
+        CREATE TABLE superseded(
+            node INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name BLOB NOT NULL, component BLOB)
+        """,
         "CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ]
 
@@ -66,15 +71,5 @@ enum Schema {
             UPDATE nodes SET subdirectories = subdirectories + 1 WHERE id = NEW.parent;
         END
         """,
-    ]
-
-    /// What came with format 2: files with several names, and open files whose name went.
-    static let additions: [String] = [
-        "ALTER TABLE nodes ADD COLUMN identity TEXT",
-        "ALTER TABLE nodes ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0",
-        "CREATE INDEX nodesByIdentity ON nodes(identity) WHERE identity IS NOT NULL",
-        "ALTER TABLE objects ADD COLUMN revision TEXT",
-        "ALTER TABLE attempts ADD COLUMN revision TEXT",
-        "CREATE TABLE superseded(node INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name BLOB NOT NULL, component BLOB)",
     ]
 }
