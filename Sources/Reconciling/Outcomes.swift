@@ -29,6 +29,10 @@ extension Reconciler {
     ) async throws(BucketError) -> Bool {
         switch await written(attempt, write) {
         case .success(let info):
+            if try await isOvertaken(attempt, info) {
+                try await verify(attempt, situation)
+                return false
+            }
             try inTree(tree.finish(attempt, info))
             return true
         case .failure(let error):
@@ -40,6 +44,15 @@ extension Reconciler {
             if !error.mayHaveHappened { try inTree(tree.abandon(attempt)) }
             throw .store(error)
         }
+    }
+
+    /// Where the store doesn't enforce conditions, two writers may both have looked at the key just before they wrote:
+    /// the one whose version was overwritten finds out now, and keeps it as after a refused condition.
+    private func isOvertaken(_ attempt: Attempt, _ written: ObjectInfo) async throws(BucketError) -> Bool {
+        let capabilities = try await inStore(await objects.capabilities())
+        if capabilities.writesIfAbsent, capabilities.writesIfMatch { return false }
+        guard case .success(let present) = await outcome(try await objects.head(attempt.key)) else { return false }
+        return present.etag != written.etag && present.metadata?["pail"] != attempt.tag
     }
 
     /// Sends a write. Where the answer has no ETag it is asked for.

@@ -100,8 +100,7 @@ extension Attempt {
     init(row: Row) {
         self.init(
             key: ByteString(bytes: row.blob(0)), tag: row.text(1), name: NameID(row.int(2)),
-            node: NodeID(UInt64(row.int(3))), content: row.int(4), attributes: row.int(5),
-            revision: row.isNull(6) ? nil : row.text(6))
+            node: NodeID(UInt64(row.int(3))), content: row.int(4), attributes: row.int(5), revision: row.text(6))
     }
 }
 

@@ -17,6 +17,8 @@ final class Lifeline: ObjectStore {
     private let inner: any ObjectStore
     private let note: @Sendable (String) -> Void
     private let state = Lock(State())
+    /// Done once, right after the next write.
+    let afterNextWrite = Lock<(@Sendable () -> Void)?>(nil)
 
     /// - Parameter note: told of each call and what came of it.
     init(_ inner: any ObjectStore, note: @escaping @Sendable (String) -> Void) {
@@ -91,7 +93,14 @@ final class Lifeline: ObjectStore {
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
         try await perform("write \(key) \(condition)") { () async throws(StoreError) in
-            try await inner.write(plan, to: key, metadata: metadata, contentType: contentType, condition: condition)
+            let info = try await inner.write(
+                plan, to: key, metadata: metadata, contentType: contentType, condition: condition)
+            let next = afterNextWrite.withLock { next in
+                defer { next = nil }
+                return next
+            }
+            next?()
+            return info
         }
     }
 

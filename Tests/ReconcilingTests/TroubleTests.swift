@@ -102,6 +102,24 @@ import Testing
         await session.die()
     }
 
+    @Test func aWriteThatIsOvertakenWhereThereAreNoConditionsIsKept() async throws {
+        var capabilities = StoreCapabilities()
+        capabilities.writesIfAbsent = false
+        capabilities.writesIfMatch = false
+        let bench = try Bench(.init(capabilities: capabilities))
+        let session = try await bench.open()
+        let id = try session.make("a", "base")
+        try await session.drain()
+        session.lifeline.afterNextWrite.withLock { [memory = bench.memory] in
+            $0 = { memory.put("a", Array("theirs".utf8)) }
+        }
+        try session.write(id, "mine")
+        try await session.drain()
+        #expect(bench.bucket["a"] == "theirs")
+        #expect(bench.bucket.filter { $0.key.hasPrefix("a.conflict-") }.map(\.value) == ["mine"])
+        await session.die()
+    }
+
     /// A program opens a file, the bucket's version changes, and then the program writes.
     @Test func aWriteToAReplacedVersionIsKeptBesideTheNewOne() async throws {
         let bench = try Bench()
