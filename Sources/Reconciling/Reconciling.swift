@@ -28,7 +28,7 @@ extension Reconciler {
             let keys = Set(
                 [situation.wanted, situation.attempt?.key, situation.held?.key, situation.twin?.key, node]
                     .compactMap { $0 })
-            let isDone = try await alone(with: keys) { () async throws(BucketError) in
+            let isDone = try await orWait(name, with: keys) { () async throws(BucketError) in
                 // The look was before the keys were taken; look again.
                 guard let situation = try inTree(tree.situation(of: name)), Step.next(situation) == step
                 else { return }
@@ -248,7 +248,7 @@ extension Reconciler {
     }
 
     /// Breaks a ring: this name's object goes to a key that nobody wants.
-    private func stepAside(_ held: HeldObject, _ situation: Situation) async throws(BucketError) {
+    func stepAside(_ held: HeldObject, _ situation: Situation) async throws(BucketError) {
         let tag = tree.newTag()
         let attempt = Attempt(
             key: ObjectName.own + "moving/" + ByteString(tag), tag: tag, name: situation.name.id,

@@ -13,7 +13,7 @@ SEED = int(os.environ.get("PAIL_RANDOM_SEED", random.SystemRandom().randrange(1 
 
 
 @pytest.mark.root
-@pytest.mark.on("ministack")
+@pytest.mark.on("local", "ministack")
 @pytest.mark.timeout(SECONDS * 2 + 120)
 def test_like_the_machines_own(mounts, bucket, tmp_path):
     """Also after all of it came back out of the bucket."""
