@@ -70,10 +70,11 @@ make_venv() {
 
 # kill_run ID: ends, by their ids, the processes that a run of the tests has left.
 kill_run() {
-    local entry pid
-    for entry in /proc/[0-9]*; do
+    local entry pid pass
+    # Twice: a keeper may have started a daemon meanwhile.
+    for pass in 1 2; do for entry in /proc/[0-9]*; do
         pid=${entry#/proc/}
         [ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ] && continue
         if grep -qsz "^PAIL_TEST_RUN=$1\$" "$entry/environ" 2>/dev/null; then kill -KILL "$pid" 2>/dev/null; fi
-    done
+    done; done
 }

@@ -6,6 +6,9 @@ import Tree
 /// The nodes that the kernel knows of, one bit each, in a memory file (memfd_create(2)) that may outlive the process:
 /// who takes the mount over learns from it which nodes without names are still open.
 ///
+/// A process that dies while the kernel tells it to forget a node leaves the bit set: such a node, if it has no name,
+/// stays until the next mount.
+///
 /// Setting a bit costs nothing, and memory is used for the pages with bits alone. Not thread-safe: under the file
 /// system's lock.
 public final class KernelReferences: @unchecked Sendable {

@@ -32,6 +32,8 @@ public struct Keeper {
 
     /// To be called before anything else in the process. `arguments`: what comes after the command.
     public static func run(_ arguments: [String]) -> Never {
+        // Its environment may hold the credentials that the daemon needs.
+        ProcessLimits.adjust()
         guard let log = arguments.first, var keeper = Keeper(log: log, Array(arguments.dropFirst())) else { exit(1) }
         exit(keeper.keep())
     }

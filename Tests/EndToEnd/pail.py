@@ -133,8 +133,8 @@ class Mount:
 
     def daemon(self):
         """The daemon that runs now. Doesn't ask it."""
-        self.process = max(
-            (entry for entry in find_daemons(self.cache) if entry != self.keeper), default=self.process)
+        self.process = wait_until(
+            lambda: next((entry for entry in find_daemons(self.cache) if entry != self.keeper), None), 20, "a daemon")
         return self.process
 
     def kill_daemon(self):
