@@ -1,7 +1,9 @@
+import Primitives
+
 /// The tree's tables, as of format 1 and what was added since. Times are nanoseconds since 1970, keys and names are bytes.
 enum Schema {
     /// Stored as SQLite's user_version; a tree of another format is not opened.
-    static let format: Int32 = 2
+    static let format = Int32(CacheFormat.current)
 
     static let statements = tables + countingOfSubdirectories
 

@@ -59,12 +59,12 @@ public final class Tree: Sendable {
         } catch let error { throw .database(error) }
         cacheID = try Tree.fact("cacheID", in: database) ?? newCacheID
         let started = Int64(try Tree.fact("starts", in: database) ?? "0") ?? 0
-        starts = UInt64(started + 1)
-        nextTag.withLock { $0 = (started + 1) << 32 }
+        starts = UInt64(max(0, started)) + 1
+        nextTag.withLock { $0 = (started &+ 1) << 32 }
         try change { change in
             try change.connection.execute(Tree.requestTable)
             try change.run(
-                "INSERT OR REPLACE INTO facts(name, value) VALUES('starts', ?)", [.text(String(started + 1))])
+                "INSERT OR REPLACE INTO facts(name, value) VALUES('starts', ?)", [.text(String(started &+ 1))])
         }
     }
 
