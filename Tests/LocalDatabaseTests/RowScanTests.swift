@@ -12,7 +12,7 @@ import Testing
             try connection.execute("CREATE TABLE one (id INTEGER PRIMARY KEY, a INTEGER, b BLOB, c TEXT)")
         }
         var random = SeededGenerator(seed: 5)
-        for id in 1...800 as ClosedRange<Int64> {
+        for id in 1...1500 as ClosedRange<Int64> {
             let length = id % 100 == 0 ? 20_000 : Int.random(in: 0...300, using: &random)
             let number = Int64.random(in: -70_000...70_000, using: &random) &* (id % 7 == 0 ? 1 << 40 : 1)
             let blob = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -23,7 +23,7 @@ import Testing
             }
         }
         try database.transaction { connection throws(DatabaseError) in
-            try connection.run("DELETE FROM one WHERE id BETWEEN 300 AND 600")
+            try connection.run("DELETE FROM one WHERE id BETWEEN 300 AND 900")
         }
     }
 
@@ -52,7 +52,7 @@ import Testing
         let expected = try queried(database)
         let copy = try directory.copy()
         #expect(copy.size("db-wal") > 0 && copy.size("db") > 20_000)
-        #expect(expected.count == 499)
+        #expect(expected.count == 899)
         #expect(rows(of: copy.database) == expected)
     }
 
@@ -84,7 +84,7 @@ import Testing
                 bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
             }
             try Data(bytes).write(to: URL(fileURLWithPath: copy.database))
-            #expect(rows(of: copy.database).count <= 800 * 2)
+            #expect(rows(of: copy.database).count <= 1500 * 2)
         }
     }
 
