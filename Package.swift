@@ -75,7 +75,7 @@ let package = Package(
             swiftSettings: settings),
 
         tests("Primitives", []),
-        tests("LocalDatabase", []),
+        tests("LocalDatabase", ["Primitives"]),
         tests("Cryptography", []),
         tests("Parsing", []),
         tests("HTTPTransport", ["Primitives"]),
@@ -86,13 +86,18 @@ let package = Package(
             "S3Store", ["StoreConformance", "ObjectStore", "Primitives", "HTTPTransport", "Credentials", "Layers"]),
         tests("Layers", ["StoreConformance", "MemoryStore", "ObjectStore", "Primitives"]),
         tests("BlockCache", ["MemoryStore", "ObjectStore", "Primitives"]),
-        tests("Tree", ["ObjectStore", "Primitives"]),
+        tests("Tree", ["LocalDatabase", "ObjectStore", "Primitives"]),
         tests("Reconciling", ["MemoryStore", "Tree", "BlockCache", "ObjectStore", "Primitives"]),
         tests(
             "FileSystem",
             ["MemoryStore", "Layers", "Reconciling", "Tree", "BlockCache", "ObjectStore", "Primitives", "Telemetry"]),
         tests("Configuration", ["Primitives"]),
-        tests("Mounting", ["FuseBridge"]),
+        tests(
+            "Mounting",
+            [
+                "LocalDatabase", "Tree", "BlockCache", "ObjectStore", "FuseBridge", "FileSystem", "Configuration",
+                "Primitives", "Telemetry",
+            ]),
         // Doesn't depend on the program, which is built beside it: its definitions of system calls are for itself alone.
         .testTarget(name: "SimulationTests", swiftSettings: settings),
         .testTarget(name: "ArchitectureTests", swiftSettings: settings),

@@ -4,8 +4,15 @@ import Primitives
 
 extension BlockCache {
     func path(of id: UInt64) -> String {
-        contentDirectory + "/" + Self.hexadecimal(id & 0xff, digits: 2) + "/" + Self.hexadecimal(id, digits: 1)
+        Self.shardDirectory(contentDirectory, Int(id & 0xff)) + "/" + Self.hexadecimal(id, digits: 1)
     }
+
+    static func shardDirectory(_ content: String, _ index: Int) -> String {
+        content + "/" + hexadecimal(UInt64(index), digits: 2)
+    }
+
+    /// Where content files lie that nobody could use and nobody may delete.
+    static func lostDirectory(_ directory: String) -> String { directory + "/lost+found" }
 
     static func hexadecimal(_ number: UInt64, digits: Int) -> String {
         let text = String(number, radix: 16)
@@ -80,7 +87,7 @@ extension BlockCache {
     public func startScan(trustClean: Bool) throws(CacheError) -> StartScan {
         var scan = StartScan()
         for index in 0..<Self.shardCount {
-            let directory = contentDirectory + "/" + Self.hexadecimal(UInt64(index), digits: 2)
+            let directory = Self.shardDirectory(contentDirectory, index)
             let names = try Self.names(in: directory)
             let present = Set(names)
             for name in names {
@@ -127,16 +134,37 @@ extension BlockCache {
 
     /// Local changes whose page map is lost: kept for a person to look at.
     private func setAside(_ id: UInt64, _ path: String, _ scan: inout StartScan) throws(CacheError) {
-        let directory = settings.directory + "/lost+found"
-        mkdir(directory, 0o700)
-        let name = directory + "/" + Self.hexadecimal(id, digits: 1)
-        try CacheError.check("set aside", path) { rename(path, name) }
-        rename(path + ".map", name + ".map")
+        let name = try moveToLost(id, path)
         log.error("cache", "the page map of node \(id) can't be read; its content is kept as \(name)")
         scan.lost.append(id)
     }
 
-    private static func names(in directory: String) throws(CacheError) -> [String] {
+    /// Takes a file that is not in use out of the cache without deleting it. Returns where it lies then.
+    public func setAside(_ id: UInt64) throws(CacheError) -> String {
+        let name = try moveToLost(id, path(of: id))
+        if let record = shard(of: id).withLock({ $0.records.removeValue(forKey: id) }) {
+            count(bytes: -record.allocatedBytes, dirty: -record.dirtyBytes)
+        }
+        return name
+    }
+
+    private func moveToLost(_ id: UInt64, _ path: String) throws(CacheError) -> String {
+        let directory = Self.lostDirectory(settings.directory)
+        mkdir(directory, 0o700)
+        var name = directory + "/" + Self.hexadecimal(id, digits: 1)
+        var number = 1
+        // What was kept before stays.
+        while pail_renameat2(AT_FDCWD, path, AT_FDCWD, name, pailNoReplace) != 0 {
+            guard errno == EEXIST, number < 1000 else { throw CacheError(.current, "set aside", path) }
+            number += 1
+            name = directory + "/" + Self.hexadecimal(id, digits: 1) + "-\(number)"
+        }
+        rename(path + ".map", name + ".map")
+        try syncDirectory(directory)
+        return name
+    }
+
+    static func names(in directory: String) throws(CacheError) -> [String] {
         guard let stream = opendir(directory) else { throw CacheError(.current, "list", directory) }
         defer { closedir(stream) }
         var names: [String] = []
@@ -149,6 +177,9 @@ extension BlockCache {
         return names
     }
 }
+
+/// RENAME_NOREPLACE (renameat2(2)), which <stdio.h> shows under _GNU_SOURCE only.
+private let pailNoReplace: UInt32 = 1
 
 extension PageMap {
     /// Clean pages are missing again.

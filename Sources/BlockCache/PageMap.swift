@@ -5,16 +5,13 @@ import Primitives
 /// The state of each page of a content file, in a mapped file beside it: what is stored here survives the death of
 /// the process at once, and power loss after `sync`.
 ///
-/// Format: a header of 4096 bytes (little endian: magic `PAILMAP1`, UInt32 version, UInt32 page size, Int64
-/// `originBytes`, Int64 number of pages), then one byte a page. Not thread-safe: under its file's state lock.
+/// Format: a `PageMapHeader` in 4096 bytes, then one byte a page (`PageCode`). Not thread-safe: under its file's state
+/// lock.
 final class PageMap {
     static let pageBytes: Int64 = 4096
     static let present: UInt8 = 1
     static let dirty: UInt8 = 2
     static let uploading: UInt8 = 4
-    private static let magic: UInt64 = 0x3150_414D_4C49_4150
-    private static let version: UInt32 = 1
-    private static let headerBytes = 4096
 
     let path: String
     private let base: UnsafeMutableRawPointer
@@ -31,17 +28,18 @@ final class PageMap {
         self.path = path
         self.base = base
         self.lengthBytes = lengthBytes
-        pages = (base + Self.headerBytes).assumingMemoryBound(to: UInt8.self)
-        capacity = lengthBytes - Self.headerBytes
+        pages = (base + PageMapHeader.lengthBytes).assumingMemoryBound(to: UInt8.self)
+        capacity = lengthBytes - PageMapHeader.lengthBytes
     }
 
     deinit { munmap(base, lengthBytes) }
 
     /// The length up to which missing pages come from the origin. Beyond it everything is local.
     var originBytes: Int64 {
-        get { base.load(fromByteOffset: 16, as: Int64.self) }
+        get { OriginWord.originBytes(base.load(fromByteOffset: OriginWord.offset, as: UInt64.self)) }
         set {
-            base.storeBytes(of: newValue, toByteOffset: 16, as: Int64.self)
+            // One store, so that a process that dies leaves the old length or the new one.
+            base.storeBytes(of: OriginWord(newValue).stored, toByteOffset: OriginWord.offset, as: UInt64.self)
             count()
         }
     }
@@ -51,13 +49,14 @@ final class PageMap {
 
     /// A new map in which all pages have `flags`, under a temporary name moved to `path` when it is complete.
     static func create(_ path: String, originBytes: Int64, flags: UInt8) throws(CacheError) -> PageMap {
+        guard originBytes <= OriginWord.maximumBytes else { throw CacheError(Errno(EFBIG), "map", path) }
         let pages = Int((originBytes + pageBytes - 1) / pageBytes)
         let temporary = path + ".new"
         let descriptor = try CacheError.check("create", temporary) {
             pail_open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         }
         defer { close(descriptor) }
-        let length = headerBytes + pages
+        let length = PageMapHeader.lengthBytes + pages
         // Allocated, not only extended: a store into a hole of a full disk would be a SIGBUS.
         let failure = posix_fallocate(descriptor, 0, off_t(length))
         guard failure == 0 else {
@@ -65,12 +64,9 @@ final class PageMap {
             throw CacheError(Errno(failure), "allocate", temporary)
         }
         let map = PageMap(path: path, base: try mapped(descriptor, length, temporary), lengthBytes: length)
-        map.base.storeBytes(of: magic, toByteOffset: 0, as: UInt64.self)
-        map.base.storeBytes(of: version, toByteOffset: 8, as: UInt32.self)
-        map.base.storeBytes(of: UInt32(pageBytes), toByteOffset: 12, as: UInt32.self)
-        map.base.storeBytes(of: Int64(pages), toByteOffset: 24, as: Int64.self)
-        memset(map.pages, Int32(flags), pages)
-        map.originBytes = originBytes
+        PageMapHeader(originBytes: originBytes, pages: Int64(pages)).store(to: map.base)
+        memset(map.pages, Int32(PageCode.stored(flags)), pages)
+        map.count()
         return map
     }
 
@@ -89,10 +85,10 @@ final class PageMap {
         defer { close(descriptor) }
         var status = stat()
         try CacheError.check("stat", path) { fstat(descriptor, &status) }
-        guard status.st_size >= headerBytes else { return nil }
+        guard PageMapHeader.read(descriptor, fileBytes: Int64(status.st_size)) != nil else { return nil }
         let length = Int(status.st_size)
         let map = PageMap(path: path, base: try mapped(descriptor, length, path), lengthBytes: length)
-        guard map.isSound else { return nil }
+        guard (0..<map.capacity).allSatisfy({ PageCode.isSound(map.pages[$0]) }) else { return nil }
         map.recover()
         return map
     }
@@ -105,21 +101,13 @@ final class PageMap {
         return base
     }
 
-    private var isSound: Bool {
-        base.load(as: UInt64.self) == Self.magic && base.load(fromByteOffset: 8, as: UInt32.self) == Self.version
-            && base.load(fromByteOffset: 12, as: UInt32.self) == UInt32(Self.pageBytes)
-            && base.load(fromByteOffset: 24, as: Int64.self) == Int64(capacity)
-            && originBytes >= 0 && originBytes <= Int64(capacity) * Self.pageBytes
-    }
-
     /// After the death of a process: what was being uploaded is dirty, and a page that was to be overwritten whole but
     /// was never marked present is as it was, missing.
     private func recover() {
         for page in 0..<capacity {
-            var flags = pages[page]
-            if flags & Self.uploading != 0 { flags = (flags | Self.dirty) & ~Self.uploading }
-            if flags & Self.present == 0 { flags = 0 }
-            if flags != pages[page] { pages[page] = flags }
+            let found = flags(page)
+            let recovered = PageCode.recovered(found)
+            if recovered != found { pages[page] = PageCode.stored(recovered) }
         }
         count()
     }
@@ -128,17 +116,17 @@ final class PageMap {
         missingPages = 0
         dirtyPages = 0
         for page in 0..<min(originPages, capacity) {
-            if pages[page] & Self.present == 0 { missingPages += 1 }
-            if pages[page] & (Self.dirty | Self.uploading) != 0 { dirtyPages += 1 }
+            if isMissing(page) { missingPages += 1 }
+            if flags(page) & (Self.dirty | Self.uploading) != 0 { dirtyPages += 1 }
         }
     }
 
-    func flags(_ page: Int) -> UInt8 { pages[page] }
+    func flags(_ page: Int) -> UInt8 { PageCode.flags(pages[page]) }
 
     func set(_ page: Int, _ flags: UInt8) {
-        let old = pages[page]
+        let old = self.flags(page)
         if old == flags { return }
-        pages[page] = flags
+        pages[page] = PageCode.stored(flags)
         let changed = Self.dirty | Self.uploading
         missingPages += (old & Self.present == 0 ? -1 : 0) + (flags & Self.present == 0 ? 1 : 0)
         dirtyPages += (old & changed != 0 ? -1 : 0) + (flags & changed != 0 ? 1 : 0)
@@ -179,7 +167,7 @@ final class PageMap {
         var start: Int?
         let touched = pages(in: range)
         for page in touched {
-            if condition(pages[page]) {
+            if condition(flags(page)) {
                 if start == nil { start = page }
             } else if let first = start {
                 runs.append(first..<page)
@@ -191,7 +179,9 @@ final class PageMap {
     }
 
     /// A copy of the flags of the origin's pages.
-    var snapshot: [UInt8] { Array(UnsafeBufferPointer(start: pages, count: min(originPages, capacity))) }
+    var snapshot: [UInt8] {
+        UnsafeBufferPointer(start: pages, count: min(originPages, capacity)).map(PageCode.flags)
+    }
 
     /// Returns when the map is on the disk.
     func sync() throws(CacheError) {

@@ -15,6 +15,10 @@ public struct DatabaseError: Error, Equatable, CustomStringConvertible {
 
     /// The file is damaged or no database.
     public var isCorrupt: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
+    /// A statement doesn't fit the file: its schema isn't what it should be.
+    public var isSchemaMismatch: Bool {
+        primary == SQLITE_ERROR || primary == SQLITE_MISMATCH || primary == SQLITE_FORMAT
+    }
     /// No space left on the device; the transaction has been rolled back.
     public var isFull: Bool { primary == SQLITE_FULL }
     /// Another process or `Database` has the file open.

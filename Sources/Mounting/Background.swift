@@ -36,7 +36,8 @@ public struct ReadyPipe: Sendable {
         return body(&actions)
     }
 
-    func ready() { send("ready\n") }
+    /// - Parameter notice: one line for who mounts.
+    func ready(notice: String?) { send("ready\(notice.map { " " + LineText.escape($0) } ?? "")\n") }
     public func failed(_ failure: MountFailure) { send("failed \(failure.code.rawValue) \(failure.message)\n") }
 
     private func send(_ line: String) {
@@ -51,9 +52,9 @@ public enum Background {
     /// Everything that the daemon waits for before it is ready is bounded itself; this is for what nobody thought of.
     private static let readyMilliseconds: Int64 = 300_000
 
-    /// Keeps a daemon with these arguments of `pail mount` and returns when the mount answers. `log` is where stderr
-    /// goes.
-    public static func start(arguments: [String], log: String) throws(MountFailure) {
+    /// Keeps a daemon with these arguments of `pail mount` and returns when the mount answers; then with what the user
+    /// should know, if there is something. `log` is where stderr goes.
+    public static func start(arguments: [String], log: String) throws(MountFailure) -> String? {
         let logDescriptor = pail_open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard logDescriptor >= 0 else { throw MountFailure(.failed, "can't write the log \(log): \(Errno.current)") }
         defer { close(logDescriptor) }
@@ -66,7 +67,8 @@ public enum Background {
             kill(process, SIGTERM)
             throw MountFailure(.failed, "the daemon didn't get ready in \(readyMilliseconds / 1000) s; see \(log)")
         }
-        if line == "ready" { return }
+        if line == "ready" { return nil }
+        if line.hasPrefix("ready ") { return LineText.unescape(String(line.dropFirst(6))) }
         let words = line.split(separator: " ", maxSplits: 2).map(String.init)
         if words.count == 3, words[0] == "failed", let code = Int32(words[1]).flatMap(ExitCode.init) {
             throw MountFailure(code, words[2])

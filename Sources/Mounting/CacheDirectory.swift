@@ -3,8 +3,8 @@ import Configuration
 import Glibc
 import Primitives
 
-/// What belongs to one mount on the local disk: `tree.db`, `content/`, `control.sock`, `log`, `lock`, `identity`,
-/// `running`, `capabilities`.
+/// What belongs to one mount on the local disk: `tree.db`, `content/`, `lost+found/`, `set-aside/`, `control.sock`, `log`,
+/// `lock`, `identity`, `running`, `capabilities` (docs/CACHE.md).
 /// Only its owner may look into it.
 public struct CacheDirectory: Sendable {
     public let path: String
@@ -18,7 +18,10 @@ public struct CacheDirectory: Sendable {
     var identityFile: String { path + "/identity" }
     var runningFile: String { path + "/running" }
 
-    init(path: String) { self.path = path }
+    var lostAndFound: String { path + "/lost+found" }
+    var setAside: String { path + "/set-aside" }
+
+    public init(path: String) { self.path = path }
 
     /// Where the cache of this mount lies: as configured, or in a directory of its own below the user's cache
     /// directory.
@@ -83,9 +86,16 @@ public struct CacheDirectory: Sendable {
         return MountFailure(.cache, "cache directory \(path) \(what): \(error)\(advice)")
     }
 
-    private static let ownNames = ["log", "log.old", "lock", "content", "running", "identity.new"]
+    private static let ownNames = ["log", "log.old", "lock", "content", "running", "identity.new", "set-aside"]
+    /// What a cache whose identity was lost may hold besides.
+    private static let cacheNames = ["tree.db", "tree.db-wal", "lost+found", "capabilities", "control.sock"]
 
-    private func isOurs(_ name: String) -> Bool { Self.ownNames.contains(name) }
+    private func isOurs(_ name: String) -> Bool {
+        Self.ownNames.contains(name) || (Self.cacheNames.contains(name) && Directory.exists(content))
+    }
+
+    /// Whether it is, or was, a cache.
+    var isCache: Bool { Directory.exists(identityFile) || Directory.exists(database) || Directory.exists(setAside) }
 
     private func createParents() throws(MountFailure) {
         var parent = ""
@@ -101,6 +111,35 @@ public struct CacheDirectory: Sendable {
 
 /// The names in a directory.
 enum Directory {
+    static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+
+    /// 0 if there is no such file.
+    static func sizeBytes(_ path: String) -> Int64 {
+        var status = stat()
+        return lstat(path, &status) == 0 ? Int64(status.st_size) : 0
+    }
+
+    /// Returns when the names in it survive power loss, as far as the disk allows.
+    static func sync(_ path: String) {
+        let descriptor = pail_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
+    }
+
+    /// Removes a file, or a directory with all that is in it. Follows no links.
+    static func remove(_ path: String) throws(Errno) {
+        if unlink(path) == 0 || errno == ENOENT { return }
+        guard errno == EISDIR || errno == EPERM else { throw .current }
+        while let names = entries(path), !names.isEmpty {
+            for name in names { try remove(path + "/" + name) }
+        }
+        try Errno.check { rmdir(path) }
+    }
+
     /// At most a thousand, without `.` and `..`; nil if it can't be read.
     static func entries(_ path: String, limit: Int = 1000) -> [String]? {
         guard let directory = opendir(path) else { return nil }

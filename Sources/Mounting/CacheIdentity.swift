@@ -3,31 +3,59 @@ import Glibc
 import Primitives
 
 /// Whose cache a directory is: a cache must never be used for another bucket.
+///
+/// Lines of a name and a value. The first is `format N` in every version, the last `check` and FNV-1a of all before it.
 struct CacheIdentity: Sendable, Equatable {
-    private static let format = 1
+    /// What a directory says of itself.
+    enum Claim: Sendable, Equatable {
+        case none
+        case sound(CacheIdentity)
+        /// It was made by a version of Pail with another format.
+        case otherFormat(Int)
+        case damaged
+    }
 
     var bucket: String
+    /// `-` where none was given.
     var endpoint: String
     /// Random, 32 hexadecimal digits: tells this cache's changes from those of other mounts.
     var id: String
 
-    /// The directory's identity, which must be that of this bucket; a new one for a directory that has none. Nothing is
-    /// written: until the bucket was reached, the directory stays free for another.
+    /// The directory's identity, which must be that of this bucket; a new one for a directory that has none, or none that
+    /// can be read. Nothing is written: until the bucket was reached, the directory stays free for another.
     static func find(
         _ directory: CacheDirectory, for configuration: MountConfiguration
     ) throws(MountFailure) -> CacheIdentity {
         let bucket = configuration.bucket?.description ?? ""
         let endpoint = Backend.givenEndpoint(configuration) ?? "-"
-        if let text = SmallFile.read(directory.identityFile) {
-            let found = try parse(text, directory)
+        switch read(directory) {
+        case .sound(let found):
             guard found.bucket == bucket, found.endpoint == endpoint else {
-                let whose = found.endpoint == "-" ? found.bucket : "\(found.bucket) at \(found.endpoint)"
                 throw MountFailure(
-                    .cache, "cache directory \(directory.path) is that of \(whose): name another one with --cache-dir")
+                    .cache,
+                    "cache directory \(directory.path) is that of \(found.whose): name another one with --cache-dir"
+                )
             }
             return found
+        case .otherFormat(let format): throw otherFormat(format, directory)
+        case .none, .damaged: return CacheIdentity(bucket: bucket, endpoint: endpoint, id: try random(directory))
         }
-        return CacheIdentity(bucket: bucket, endpoint: endpoint, id: try random(directory))
+    }
+
+    static func read(_ directory: CacheDirectory) -> Claim {
+        guard let text = SmallFile.read(directory.identityFile) else {
+            return access(directory.identityFile, F_OK) == 0 ? .damaged : .none
+        }
+        let format = SmallFile.field("format", in: text).flatMap { Int($0) }
+        // Format 1 had no check.
+        if format == 1, SmallFile.field("check", in: text) == nil { return .otherFormat(1) }
+        let fields = text.dropLast().lastIndex(of: "\n").map { text[...$0] } ?? ""
+        guard let format, text == fields + Self.check(fields) else { return .damaged }
+        guard format == CacheFormat.current else { return .otherFormat(format) }
+        guard let bucket = SmallFile.field("bucket", in: text), let endpoint = SmallFile.field("endpoint", in: text),
+            let id = SmallFile.field("id", in: text)
+        else { return .damaged }
+        return .sound(CacheIdentity(bucket: bucket, endpoint: endpoint, id: id))
     }
 
     /// Makes the directory this bucket's. Before anything of the bucket is put there.
@@ -40,22 +68,28 @@ struct CacheIdentity: Sendable, Equatable {
         }
     }
 
-    private var text: String {
-        "format \(Self.format)\nbucket \(LineText.escape(bucket))\nendpoint \(LineText.escape(endpoint))\nid \(id)\n"
+    /// For people.
+    var whose: String { endpoint == "-" ? bucket : "\(bucket) at \(endpoint)" }
+
+    static func otherFormat(_ format: Int, _ directory: CacheDirectory) -> MountFailure {
+        let known = "(format \(format), this one knows \(CacheFormat.current))"
+        let advice =
+            format > CacheFormat.current
+            ? "use that version" : "unmount it once with that version, so that everything is uploaded, then remove it"
+        return MountFailure(
+            .cache,
+            "cache directory \(directory.path) was written by \(format > CacheFormat.current ? "a newer" : "an older") "
+                + "Pail \(known) and is left as it is: \(advice), or name another one with --cache-dir")
     }
 
-    private static func parse(_ text: String, _ directory: CacheDirectory) throws(MountFailure) -> CacheIdentity {
-        guard let format = SmallFile.field("format", in: text), let bucket = SmallFile.field("bucket", in: text),
-            let endpoint = SmallFile.field("endpoint", in: text), let id = SmallFile.field("id", in: text)
-        else {
-            throw MountFailure(.cache, "\(directory.identityFile) can't be understood: name another --cache-dir")
-        }
-        guard format == "\(Self.format)" else {
-            throw MountFailure(
-                .cache, "cache directory \(directory.path) was made by another version of pail: use that version")
-        }
-        return CacheIdentity(bucket: bucket, endpoint: endpoint, id: id)
+    private var text: String {
+        let fields =
+            "format \(CacheFormat.current)\nbucket \(LineText.escape(bucket))\nendpoint \(LineText.escape(endpoint))\n"
+            + "id \(id)\n"
+        return fields + Self.check(fields[...])
     }
+
+    private static func check(_ text: Substring) -> String { "check \(FNV.hexadecimal(String(text)))\n" }
 
     private static func random(_ directory: CacheDirectory) throws(MountFailure) -> String {
         var bytes = [UInt8](repeating: 0, count: 16)

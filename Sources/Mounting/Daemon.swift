@@ -44,6 +44,8 @@ public final class Daemon: Sendable {
     let stack: Stack
     let session: FuseSession
     let log: Log
+    /// What who mounts should know.
+    private let notice: String?
     let started = SystemTime().now()
     let state = Lock(State())
     let beginning: Beginning
@@ -61,7 +63,7 @@ public final class Daemon: Sendable {
         do throws(MountFailure) {
             let daemon = try await make(configuration, beginning)
             try await daemon.mount()
-            pipe?.ready()
+            pipe?.ready(notice: daemon.notice)
             await daemon.serve()
             return .ok
         } catch {
@@ -77,6 +79,7 @@ public final class Daemon: Sendable {
         let directory = CacheDirectory(for: configuration)
         try directory.prepare()
         let place = try await Place.find(configuration, directory, kept: beginning.kept)
+        // Refuses what is another bucket's or another version's before the bucket is asked.
         let identity = try CacheIdentity.find(directory, for: configuration)
         try beginning.kept?.check(directory, identity)
         let log = Log(
@@ -85,15 +88,13 @@ public final class Daemon: Sendable {
         do throws(MountFailure) {
             // A mount that is there goes on also without its bucket.
             if beginning.kept == nil { try await backend.check(configuration) }
-            try identity.claim(directory)
-            let marker = RunningMarker(directory: directory)
-            let prior = marker.priorStop()
-            if prior == .clean { try marker.begin() }
+            let start = try CacheStart(directory, for: configuration, log: log)
+            try beginning.kept?.check(directory, start.identity)
             let stack = try Stack(
-                configuration, directory, identity, backend: backend, prior: prior, references: place.references,
-                log: log)
-            try marker.begin()
-            return try Daemon(configuration, beginning, place, directory, stack, prior, log)
+                configuration, directory, start.identity, backend: backend, prior: start.prior,
+                references: place.references, log: log)
+            try RunningMarker(directory: directory).begin()
+            return try Daemon(configuration, beginning, place, directory, stack, start, log)
         } catch {
             backend.shutdown()
             throw error
@@ -110,7 +111,7 @@ public final class Daemon: Sendable {
 
     private init(
         _ configuration: MountConfiguration, _ beginning: Beginning, _ place: Place, _ directory: CacheDirectory,
-        _ stack: Stack, _ prior: PriorStop, _ log: Log
+        _ stack: Stack, _ start: CacheStart, _ log: Log
     ) throws(MountFailure) {
         self.configuration = configuration
         self.beginning = beginning
@@ -126,7 +127,8 @@ public final class Daemon: Sendable {
         } catch {
             throw MountFailure(.mountPoint, "\(error)")
         }
-        stack.start(prior: prior)
+        notice = start.notice ?? stack.notice
+        stack.start(prior: start.prior)
         if stack.recoveredFiles > 0 { log.info("mount", "carrying on with \(stack.recoveredFiles) files") }
     }
 

@@ -16,7 +16,7 @@ public enum ExitCode: Int32, Sendable, CaseIterable {
         case .incomplete: "not everything is in the bucket (yet); nothing is lost"
         case .mountPoint: "the mount point can't be used, is busy, or is no mount of pail's"
         case .bucket: "the bucket can't be reached, doesn't exist, or may not be used with these credentials"
-        case .cache: "the cache directory is in use, full, or another bucket's"
+        case .cache: "the cache directory is in use, full, another bucket's or another version's"
         }
     }
 }

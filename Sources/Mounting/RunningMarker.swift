@@ -17,7 +17,8 @@ struct RunningMarker: Sendable {
 
     /// How the last daemon ended. Hold the cache's lock.
     func priorStop() -> PriorStop {
-        guard let former = SmallFile.read(directory.runningFile) else { return .clean }
+        guard Directory.exists(directory.runningFile) else { return .clean }
+        let former = SmallFile.read(directory.runningFile) ?? ""
         return SmallFile.field("boot", in: former) == Self.bootIdentity ? .killed : .powerLost
     }
 

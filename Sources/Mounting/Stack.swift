@@ -19,6 +19,8 @@ final class Stack: Sendable {
     let fileSystem: FileSystem
     /// Files whose changes an earlier run had not uploaded.
     let recoveredFiles: Int
+    /// Files with changes that could only be kept apart, for who mounts.
+    let notice: String?
 
     /// Opens what is in the cache directory and recovers what the last daemon left. Hold the cache's lock.
     init(
@@ -30,6 +32,7 @@ final class Stack: Sendable {
         let defaults = Tree.Defaults(
             user: configuration.user ?? getuid(), group: configuration.group ?? getgid(),
             fileMode: configuration.fileMode, directoryMode: configuration.directoryMode)
+        let lostBefore = Directory.entries(directory.lostAndFound)?.count ?? 0
         do {
             tree = try Tree(path: directory.database, defaults: defaults, newCacheID: identity.id, now: time.now())
             cache = try BlockCache(settings: Self.cacheSettings(configuration, directory), log: log)
@@ -38,6 +41,11 @@ final class Stack: Sendable {
         } catch {
             throw MountFailure(.cache, "cache directory \(directory.path): \(error)")
         }
+        let lost = (Directory.entries(directory.lostAndFound)?.count ?? 0) - lostBefore
+        notice =
+            lost > 0
+            ? "changed files whose place or state in the cache was damaged are kept in \(directory.lostAndFound); "
+                + "pail cache export saves them" : nil
         var fetching = FetchSettings()
         fetching.concurrency = configuration.concurrency.fetches
         let fetcher = Fetcher(cache: cache, store: backend.store, settings: fetching, time: time)

@@ -20,9 +20,14 @@ public enum Recovery {
         let scan = try inCache(cache.startScan(trustClean: trustClean))
         var dirty = 0
         var present = Set<UInt64>()
+        let highest = try inTree(tree.highestNode())
         for found in scan.files {
             guard let node = try inTree(tree.node(NodeID(found.id))), node.links > 0 || isOpen(node.id) else {
-                cache.remove(found.id)
+                if found.isDirty, found.id > highest.raw {
+                    try setAside(found.id, cache, log)
+                } else {
+                    cache.remove(found.id)
+                }
                 continue
             }
             present.insert(found.id)
@@ -41,6 +46,12 @@ public enum Recovery {
         try makeMissing(tree, cache, present, log)
         try forgetOrphans(tree, cache, isOpen)
         return dirty
+    }
+
+    /// Content of a node that the tree has never had: what it knew of it was lost.
+    private static func setAside(_ id: UInt64, _ cache: BlockCache, _ log: Log) throws(BucketError) {
+        let path = try inCache(cache.setAside(id))
+        log.error("recovery", "the tree knows nothing of node \(id), which has changes; they are kept as \(path)")
     }
 
     /// Nodes that were being written and have no dirty content: nothing of the write had reached the disk.

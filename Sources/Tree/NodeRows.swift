@@ -9,14 +9,14 @@ extension Node {
 
     init(row: Row, from first: Int = 0) {
         self.init(
-            id: NodeID(UInt64(row.int(first))), mode: UInt32(truncatingIfNeeded: row.int(first + 1)),
+            id: NodeID(stored: row.int(first)), mode: UInt32(truncatingIfNeeded: row.int(first + 1)),
             user: UInt32(truncatingIfNeeded: row.int(first + 2)),
             group: UInt32(truncatingIfNeeded: row.int(first + 3)),
             accessed: Timestamp(nanoseconds: row.int(first + 6)),
             modified: Timestamp(nanoseconds: row.int(first + 7)),
             changed: Timestamp(nanoseconds: row.int(first + 8)))
         device = UInt64(bitPattern: row.int(first + 4))
-        sizeBytes = row.int(first + 5)
+        sizeBytes = row.size(first + 5)
         if !row.isNull(first + 9) { target = ByteString(bytes: row.blob(first + 9)) }
         if !row.isNull(first + 10) { xattrs = XattrCoding.decode(row.blob(first + 10)) }
         links = UInt32(truncatingIfNeeded: row.int(first + 11))
@@ -27,7 +27,7 @@ extension Node {
         if !row.isNull(first + 16) {
             origin = ObjectSource(
                 key: ByteString(bytes: row.blob(first + 16)), etag: ETag(row.text(first + 17)),
-                sizeBytes: row.int(first + 18))
+                sizeBytes: row.size(first + 18))
         }
         if !row.isNull(first + 19) { prefix = ByteString(bytes: row.blob(first + 19)) }
         if !row.isNull(first + 20) { listed = Timestamp(nanoseconds: row.int(first + 20)) }
@@ -58,7 +58,7 @@ extension Node {
                 content, attributes, known, live, originKey, originTag, originSize, prefix, listed, identity, elsewhere)
             VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """, [withID ? .int(Int64(id.raw)) : .null] + values)
-        id = NodeID(UInt64(connection.lastInsertedRowID))
+        id = NodeID(stored: connection.lastInsertedRowID)
     }
 
     func update(in connection: Connection) throws(DatabaseError) {
@@ -72,12 +72,17 @@ extension Node {
     }
 }
 
+extension Row {
+    /// A number of bytes; one that can't be, which only a damaged file holds, is the nearest that can.
+    fileprivate func size(_ column: Int) -> Int64 { min(max(0, int(column)), 1 << 60) }
+}
+
 extension Name {
     /// Reads `id, parent, name, node, component`.
     init(row: Row, from first: Int = 0) {
         self.init(
-            id: NameID(row.int(first)), parent: NodeID(UInt64(row.int(first + 1))),
-            name: ByteString(bytes: row.blob(first + 2)), node: NodeID(UInt64(row.int(first + 3))),
+            id: NameID(row.int(first)), parent: NodeID(stored: row.int(first + 1)),
+            name: ByteString(bytes: row.blob(first + 2)), node: NodeID(stored: row.int(first + 3)),
             component: row.isNull(first + 4) ? nil : ByteString(bytes: row.blob(first + 4)))
     }
 }
@@ -86,9 +91,9 @@ extension HeldObject {
     /// Reads all columns.
     init(row: Row) {
         self.init(
-            key: ByteString(bytes: row.blob(0)), etag: ETag(row.text(1)), sizeBytes: row.int(2),
+            key: ByteString(bytes: row.blob(0)), etag: ETag(row.text(1)), sizeBytes: row.size(2),
             modified: row.isNull(3) ? nil : Timestamp(nanoseconds: row.int(3)),
-            owner: row.isNull(4) ? nil : NameID(row.int(4)), node: NodeID(UInt64(row.int(5))), content: row.int(6),
+            owner: row.isNull(4) ? nil : NameID(row.int(4)), node: NodeID(stored: row.int(5)), content: row.int(6),
             attributes: row.int(7))
         sequence = row.int(8)
         if !row.isNull(9) { revision = row.text(9) }
@@ -100,7 +105,8 @@ extension Attempt {
     init(row: Row) {
         self.init(
             key: ByteString(bytes: row.blob(0)), tag: row.text(1), name: NameID(row.int(2)),
-            node: NodeID(UInt64(row.int(3))), content: row.int(4), attributes: row.int(5), revision: row.text(6))
+            node: NodeID(stored: row.int(3)), content: row.int(4), attributes: row.int(5),
+            revision: row.isNull(6) ? nil : row.text(6))
     }
 }
 

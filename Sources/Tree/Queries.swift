@@ -40,7 +40,7 @@ extension Connection {
     func parent(of directory: NodeID) throws(DatabaseError) -> NodeID? {
         if directory == .root { return .root }
         return try first("SELECT parent FROM names WHERE node = ? LIMIT 1", [.int(Int64(directory.raw))]) {
-            NodeID(UInt64($0.int(0)))
+            NodeID(stored: $0.int(0))
         }
     }
 
@@ -82,7 +82,7 @@ extension Connection {
         return try first(
             "SELECT id FROM nodes WHERE prefix = ? AND id <> ? LIMIT 1",
             [.blob(prefix.bytes), .int(Int64(directory.raw))]
-        ) { NodeID(UInt64($0.int(0))) }
+        ) { NodeID(stored: $0.int(0)) }
     }
 
     func wantedKey(_ name: Name, isDirectory: Bool) throws(DatabaseError) -> ByteString? {

@@ -1,17 +1,23 @@
-/// The tree's tables, as of format 1 and what was added since. Times are nanoseconds since 1970, keys and names are bytes.
+import Primitives
+
+/// The tree's tables. Times are nanoseconds since 1970, keys and names are bytes.
 enum Schema {
     /// Stored as SQLite's user_version; a tree of another format is not opened.
-    static let format: Int32 = 2
+    static let format = Int32(CacheFormat.current)
 
-    static let statements: [String] = [
+    static let statements = tables + countingOfSubdirectories
+
+    private static let tables: [String] = [
         """
         CREATE TABLE nodes(
             id INTEGER PRIMARY KEY AUTOINCREMENT, mode INTEGER NOT NULL, user INTEGER NOT NULL,
             grp INTEGER NOT NULL, device INTEGER NOT NULL, size INTEGER NOT NULL, accessed INTEGER NOT NULL,
             modified INTEGER NOT NULL, changed INTEGER NOT NULL, target BLOB, xattrs BLOB, links INTEGER NOT NULL,
             content INTEGER NOT NULL, attributes INTEGER NOT NULL, known INTEGER NOT NULL, live INTEGER NOT NULL,
-            originKey BLOB, originTag TEXT, originSize INTEGER, prefix BLOB, listed INTEGER)
+            originKey BLOB, originTag TEXT, originSize INTEGER, prefix BLOB, listed INTEGER,
+            subdirectories INTEGER NOT NULL DEFAULT 0, identity TEXT, elsewhere INTEGER NOT NULL DEFAULT 0)
         """,
+        "CREATE INDEX nodesByIdentity ON nodes(identity) WHERE identity IS NOT NULL",
         "CREATE INDEX nodesByPrefix ON nodes(prefix) WHERE prefix IS NOT NULL",
         "CREATE INDEX orphans ON nodes(id) WHERE links = 0",
         "CREATE INDEX liveNodes ON nodes(id) WHERE live = 1",
@@ -27,8 +33,8 @@ enum Schema {
         """
         CREATE TABLE objects(
             key BLOB PRIMARY KEY, tag TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER, owner INTEGER,
-            node INTEGER NOT NULL, content INTEGER NOT NULL, attributes INTEGER NOT NULL, sequence INTEGER NOT NULL)
-            WITHOUT ROWID
+            node INTEGER NOT NULL, content INTEGER NOT NULL, attributes INTEGER NOT NULL, sequence INTEGER NOT NULL,
+            revision TEXT) WITHOUT ROWID
         """,
         "CREATE INDEX objectsByOwner ON objects(owner) WHERE owner IS NOT NULL",
         "CREATE INDEX objectsByNode ON objects(node)",
@@ -36,9 +42,10 @@ enum Schema {
         """
         CREATE TABLE attempts(
             key BLOB PRIMARY KEY, tag TEXT NOT NULL, name INTEGER NOT NULL, node INTEGER NOT NULL,
-            content INTEGER NOT NULL, attributes INTEGER NOT NULL) WITHOUT ROWID
+            content INTEGER NOT NULL, attributes INTEGER NOT NULL, revision TEXT) WITHOUT ROWID
         """,
         "CREATE INDEX attemptsByName ON attempts(name)",
+        "CREATE TABLE superseded(node INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name BLOB NOT NULL, component BLOB)",
         "CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ]
 
@@ -63,25 +70,5 @@ enum Schema {
             UPDATE nodes SET subdirectories = subdirectories + 1 WHERE id = NEW.parent;
         END
         """,
-    ]
-
-    /// What came with format 2: directories that count those in them, files with several names, and open files whose
-    /// name went.
-    static let additions: [String] =
-        [
-            "ALTER TABLE nodes ADD COLUMN subdirectories INTEGER NOT NULL DEFAULT 0",
-            """
-            UPDATE nodes SET subdirectories = (SELECT COUNT(*) FROM names JOIN nodes AS child ON child.id = names.node
-            WHERE names.parent = nodes.id AND child.mode & 61440 = 16384)
-            """,
-        ] + countingOfSubdirectories + severalNames
-
-    private static let severalNames: [String] = [
-        "ALTER TABLE nodes ADD COLUMN identity TEXT",
-        "ALTER TABLE nodes ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0",
-        "CREATE INDEX nodesByIdentity ON nodes(identity) WHERE identity IS NOT NULL",
-        "ALTER TABLE objects ADD COLUMN revision TEXT",
-        "ALTER TABLE attempts ADD COLUMN revision TEXT",
-        "CREATE TABLE superseded(node INTEGER PRIMARY KEY, parent INTEGER NOT NULL, name BLOB NOT NULL, component BLOB)",
     ]
 }

@@ -51,20 +51,19 @@ public final class Tree: Sendable {
             database = try Database(path: path)
             let format = try database.read { connection throws(DatabaseError) in try connection.userVersion() }
             if format == 0 { try Tree.create(in: database, defaults, newCacheID, now) }
-            if format == 1 { try Tree.addToFormat1(in: database) }
-            if format > Int(Schema.format) {
+            if format != 0, format != Int(Schema.format) {
                 throw DatabaseError(
                     code: 0, message: "the cache has format \(format), this version reads \(Schema.format)")
             }
         } catch let error { throw .database(error) }
         cacheID = try Tree.fact("cacheID", in: database) ?? newCacheID
         let started = Int64(try Tree.fact("starts", in: database) ?? "0") ?? 0
-        starts = UInt64(started + 1)
-        nextTag.withLock { $0 = (started + 1) << 32 }
+        starts = UInt64(max(0, started)) + 1
+        nextTag.withLock { $0 = (started &+ 1) << 32 }
         try change { change in
             try change.connection.execute(Tree.requestTable)
             try change.run(
-                "INSERT OR REPLACE INTO facts(name, value) VALUES('starts', ?)", [.text(String(started + 1))])
+                "INSERT OR REPLACE INTO facts(name, value) VALUES('starts', ?)", [.text(String(started &+ 1))])
         }
     }
 
@@ -72,7 +71,7 @@ public final class Tree: Sendable {
         in database: Database, _ defaults: Defaults, _ cacheID: String, _ now: Timestamp
     ) throws(DatabaseError) {
         try database.transaction { connection throws(DatabaseError) in
-            for statement in Schema.statements + Schema.additions { try connection.execute(statement) }
+            for statement in Schema.statements { try connection.execute(statement) }
             var root = Node(
                 id: .root, mode: S_IFDIR | defaults.directoryMode, user: defaults.user, group: defaults.group,
                 accessed: now, modified: now, changed: now)
@@ -80,13 +79,6 @@ public final class Tree: Sendable {
             try root.insert(into: connection, withID: true)
             try connection.run("INSERT INTO facts(name, value) VALUES('cacheID', ?)", [.text(cacheID)])
             try connection.run("INSERT INTO facts(name, value) VALUES('sequence', '0')", [])
-            try connection.setUserVersion(Schema.format)
-        }
-    }
-
-    private static func addToFormat1(in database: Database) throws(DatabaseError) {
-        try database.transaction { connection throws(DatabaseError) in
-            for statement in Schema.additions { try connection.execute(statement) }
             try connection.setUserVersion(Schema.format)
         }
     }

@@ -49,8 +49,17 @@ extension Tree {
     public func liveNodes(limit: Int) throws(TreeError) -> [NodeID] {
         try look { connection throws(DatabaseError) in
             try connection.all("SELECT id FROM nodes WHERE live = 1 LIMIT ?", [.int(Int64(limit))]) {
-                NodeID(UInt64($0.int(0)))
+                NodeID(stored: $0.int(0))
             }
+        }
+    }
+
+    /// The last node that was ever made.
+    public func highestNode() throws(TreeError) -> NodeID {
+        try look { connection throws(DatabaseError) in
+            try connection.first("SELECT seq FROM sqlite_sequence WHERE name = 'nodes'") {
+                NodeID(stored: $0.int(0))
+            } ?? .root
         }
     }
 }

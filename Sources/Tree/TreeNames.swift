@@ -223,7 +223,7 @@ extension Tree {
             try connection.all(
                 "SELECT id FROM nodes WHERE links = 0 AND id > ? ORDER BY id LIMIT ?",
                 [.int(Int64(after.raw)), .int(Int64(limit))]
-            ) { NodeID(UInt64($0.int(0))) }
+            ) { NodeID(stored: $0.int(0)) }
         }
     }
 }

@@ -11,6 +11,8 @@ enum Help {
           pail flush [PATH]                 wait until everything, or PATH, is in the bucket
           pail status [DIR]                 show each mount: what is cached, what still has to go up, errors
           pail doctor BUCKET [options]      check this machine and the bucket, with a remedy for each fault
+          pail cache list|verify|export|remove
+                                            what lies in the caches on this disk: show, check, save or remove it
           pail version                      show the version
           pail help COMMAND                 explain a command, with examples
 
@@ -42,6 +44,7 @@ enum Help {
         case .flush: flush
         case .status: status
         case .doctor: doctor
+        case .cache: cache
         case .version: "pail version\n\nShows which version of pail this is."
         case .help: overview
         }
@@ -122,6 +125,32 @@ enum Help {
         Examples:
           pail status
           pail status ~/data --json
+        """
+
+    private static let cache = """
+        pail cache list [CACHE] [--json]
+        pail cache verify CACHE
+        pail cache export CACHE DIR
+        pail cache remove CACHE [--discard]
+
+        Looks after the caches on this disk. CACHE is a cache directory, one that was set aside in it, or a bucket's
+        address; list without one shows all of this user. A cache that a mount finds damaged is set aside, never deleted
+        while it holds what the bucket doesn't have.
+
+          list     what each holds, what of it isn't in the bucket, whether it is mounted or why it was set aside;
+                   --json as an array of objects, sizes in bytes
+          verify   whether database, page maps and contents fit together; exit code 1 and a line for each fault if not
+          export   writes what isn't in the bucket to DIR, which must be new or empty: to files/ under its paths, to
+                   lost+found/ where no path is known, and a report with a line for each file and what of it is missing
+          remove   deletes a cache that holds nothing but what the bucket has (else exit code 3), or any with --discard
+
+        verify, export and remove are for caches that aren't in use: unmount first. The changes in a cache that is not
+        damaged go to the bucket by mounting it again.
+
+        Examples:
+          pail cache list
+          pail cache verify s3://my-bucket
+          pail cache export ~/.cache/pail/my-bucket-0123456789abcdef/set-aside/20260102T030405Z ~/rescued
         """
 
     private static var doctor: String {

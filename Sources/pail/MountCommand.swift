@@ -18,8 +18,8 @@ enum MountCommand {
         Signals.unblock()
         let cache = CacheDirectory(for: configuration)
         try cache.prepare()
-        try Background.start(
-            arguments: arguments, log: configuration.log.file ?? cache.log)
+        let notice = try Background.start(arguments: arguments, log: configuration.log.file ?? cache.log)
+        if let notice { Terminal.printError("pail: \(notice)") }
     }
 }
 

@@ -7,7 +7,7 @@ import Telemetry
 enum Program {
     /// A command of `pail`.
     enum Name: String, CaseIterable {
-        case mount, umount, flush, status, doctor, version, help
+        case mount, umount, flush, status, doctor, cache, version, help
     }
 
     static func run(_ arguments: [String]) async -> ExitCode {
@@ -47,6 +47,7 @@ enum Program {
             case .flush: return try FlushCommand.run(arguments)
             case .status: return try StatusCommand.run(arguments)
             case .doctor: return try await DoctorCommand.run(arguments)
+            case .cache: return try CacheCommand.run(arguments)
             case .version: Terminal.print("pail \(Version.current)")
             case .help: return help(arguments)
             }

@@ -22,7 +22,7 @@ enum StatusCommand {
         } else if reports.isEmpty {
             Terminal.print("nothing is mounted")
         } else {
-            Terminal.print(reports.map(text).joined(separator: "\n\n"))
+            Terminal.print(reports.map { FieldLines.text($0.fields) }.joined(separator: "\n\n"))
         }
         return reports.allSatisfy(\.answers) ? .ok : .failed
     }
@@ -45,11 +45,13 @@ enum StatusCommand {
                 ("cacheDirectory", .text(entry.cacheDirectory)), ("state", .text("not answering: \(failure.message)")),
             ], answers: false)
     }
+}
 
-    /// One line a value; bytes as people read them.
-    private static func text(_ report: Report) -> String {
-        let width = report.fields.map(\.name.count).max() ?? 0
-        let lines = report.fields.map { name, value in
+/// Names and values for people: one line a value, bytes as people read them.
+enum FieldLines {
+    static func text(_ fields: [(name: String, value: StatusValue)]) -> String {
+        let width = fields.map(\.name.count).max() ?? 0
+        let lines = fields.map { name, value in
             let shown: String
             switch value {
             case .text(let text): shown = text

@@ -75,12 +75,14 @@ final class Rig: @unchecked Sendable {
         var tries = 0
         while true {
             do {
+                let check = try TreeCheck(path: directory + "/tree.db", thorough: true, afterPowerLoss: false)
+                guard check.faults.isEmpty else { throw DamagedTree(faults: check.faults) }
                 return try Tree(
                     path: directory + "/tree.db", defaults: .init(user: 1_000, group: 1_000),
                     newCacheID: UUID().uuidString, now: SystemTime().now())
             } catch {
                 tries += 1
-                if tries == 500 { throw error }
+                if tries == 500 || error is DamagedTree { throw error }
                 usleep(10_000)
             }
         }
@@ -280,4 +282,9 @@ func fails(_ code: Int32, _ body: () async throws -> Void) async -> Bool {
     } catch {
         return false
     }
+}
+
+/// A check of the tree, such as each start of a daemon makes, found something in a tree that nobody damaged.
+struct DamagedTree: Error {
+    var faults: [String]
 }

@@ -3,6 +3,7 @@ import MemoryStore
 import ObjectStore
 import Primitives
 import Telemetry
+import Testing
 
 @testable import BlockCache
 @testable import Reconciling
@@ -102,6 +103,8 @@ final class Session: Sendable {
         let directory = bench.directory + "/machine" + place
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let log = Log(level: .debug, sink: .memory(bench.log))
+        let check = try TreeCheck(path: bench.directory + "/tree", thorough: true, afterPowerLoss: false)
+        #expect(check.faults.isEmpty, "what starts check finds something in a tree that nobody damaged")
         tree = try Tree(
             path: directory + "/tree", defaults: Tree.Defaults(user: 1, group: 2), newCacheID: "bench" + place,
             now: time.now())
