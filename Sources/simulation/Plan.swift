@@ -69,5 +69,6 @@ extension World.Conditions {
         syncsToBucket = draw(8) == 0
         losesPower = draw(2) == 0
         hasOthers = draw(3) == 0
+        objectsAtStart = draw(3)
     }
 }

@@ -54,6 +54,7 @@ final class Run {
 
     func run() throws {
         defer { dropEverything() }
+        fillBucket()
         try begin(after: nil)
         for step in plan.steps {
             world.drawAnew(from: step.draw)
@@ -70,6 +71,18 @@ final class Run {
             world.sum(reference.entries.count &+ world.disk.points)
         }
         try finish()
+    }
+
+    private func fillBucket() {
+        var generator = SeededGenerator(seed: plan.seed ^ 0x0B1E)
+        for name in ["a", "b"].prefix(plan.conditions.objectsAtStart) {
+            let bytes = someBytes(using: &generator)
+            world.bucket.put(ByteString(name), bytes)
+            world.witness.approve(bytes)
+            let file = reference.add(name, bytes, mode: 0o644)
+            versions[file] = [bytes]
+        }
+        history = [reference.entries]
     }
 
     /// Throws what somebody has seen: a broken promise, or that the process is dead.

@@ -16,11 +16,14 @@ final class World: @unchecked Sendable {
         var syncsToBucket = false
         var losesPower = false
         var hasOthers = false
+        /// Files that the bucket has before the first mount: the cache has to fetch them.
+        var objectsAtStart = 0
 
         var description: String {
             "faults \(rates.total > 0) late \(rates.runLate > 0) latency \(latencyMilliseconds) "
                 + "refresh \(refreshMilliseconds) delay \(uploadDelayMilliseconds) uploads \(uploadsAtOnce) "
-                + "cache \(cacheBytes) remote sync \(syncsToBucket) power \(losesPower) others \(hasOthers)"
+                + "cache \(cacheBytes) remote sync \(syncsToBucket) power \(losesPower) others \(hasOthers) "
+                + "objects \(objectsAtStart)"
         }
     }
 

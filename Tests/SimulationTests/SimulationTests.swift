@@ -31,7 +31,7 @@ import Testing
             "forgottenCommit", "forgottenCondition", "halfUpload", "forgottenName",
         ])
     func aPlantedBugIsFound(_ bug: String) throws {
-        let outcome = try Self.run(["--plant", bug, "--seeds", "2000", "--shrink", "0"])
+        let outcome = try Self.run(["--plant", bug, "--seeds", "3000", "--minutes", "2", "--shrink", "0"])
         #expect(outcome.code == 1, "\(bug) was not found: \(outcome.text)")
         #expect(outcome.text.contains("FAILED: seed"))
         #expect(!outcome.text.contains("crashed"))
