@@ -238,20 +238,25 @@ extension Run {
                 try fs.open(node, flags: O_RDONLY, caller).handle
             }
             defer { try? fs.release(handle) }
-            do {
-                return try ask("read \(path)") { () throws(Failure) in
-                    let size = try fs.attributes(node, handle: nil).sizeBytes
-                    return try readAll(handle, bytes: Int(size) + 10)
-                }
-            } catch let error as Broken {
-                // Until the outcome of an upload before the power loss is looked at, the version that the tree knows
-                // may be gone: what was uploaded will take its place.
-                let name = expectation.isLoose ? try life?.tree.names(of: node).first : nil
-                let attempt = try name.flatMap { try life?.tree.attempt(at: life?.tree.wantedKey(of: $0.id) ?? "") }
-                guard let attempt, let object = world.bucket.object(attempt.key) else { throw error }
-                return object.bytes
+            if let bytes = try uploaded(node) { return bytes }
+            return try ask("read \(path)") { () throws(Failure) in
+                let size = try fs.attributes(node, handle: nil).sizeBytes
+                return try readAll(handle, bytes: Int(size) + 10)
             }
         }
+    }
+
+    /// What a file will hold whose upload was under way at a power loss that took the local content: the upload was
+    /// carried out, and takes its place when its outcome is looked at.
+    private func uploaded(_ node: NodeID) throws -> [UInt8]? {
+        guard expectation.isLoose, let life, life.cache.existing(node.raw)?.isDirty != true else { return nil }
+        for name in try life.tree.names(of: node) {
+            guard let key = try life.tree.wantedKey(of: name.id), let attempt = try life.tree.attempt(at: key),
+                let object = world.bucket.object(key), object.info.metadata?["pail"] == attempt.tag
+            else { continue }
+            return object.bytes
+        }
+        return nil
     }
 
     func outcome<Answer>(_ call: () throws(Failure) -> Answer) -> Result<Answer, Failure> {
