@@ -23,11 +23,20 @@ extension Reconciler {
             try await !inStore(await objects.capabilities()).keepsDirectoryMarkers,
             let situation = try inTree(tree.situation(of: name)), try inTree(tree.isObstructed(situation.wanted))
         else { throw error }
-        guard !situation.node.isDirectory, let held = situation.held, held.key != situation.wanted,
+        let leftover = try leftover(of: situation.node)
+        guard !situation.node.isDirectory, let held = situation.held ?? leftover, held.key != situation.wanted,
             !held.key.hasPrefix(ObjectName.own)
         else { return }
         _ = try await alone(with: [held.key]) { () async throws(BucketError) in
             try await stepAside(held, situation)
         }
+    }
+
+    /// The object of a name that is gone, which stays as long as another name of the node has none of its own.
+    private func leftover(of node: Node) throws(BucketError) -> HeldObject? {
+        guard let origin = node.origin, let held = try inTree(tree.held(at: origin.key)), held.owner == nil,
+            held.node == node.id, held.etag == origin.etag
+        else { return nil }
+        return held
     }
 }
