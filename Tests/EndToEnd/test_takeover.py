@@ -68,7 +68,7 @@ def programs(place):
         each.kill()
 
 
-@pytest.mark.on("local", "seaweedfs")
+@pytest.mark.on("local")
 @pytest.mark.timeout(180 + 8 * KILLS)
 def test_programs_go_on(mount, bucket, programs):
     running = programs(mount)
