@@ -90,3 +90,21 @@ def test_a_toolchain_is_found_off_the_path(place):
     env = environment(place) | {"PATH": "/usr/bin:/bin", "SWIFT": str(client)}
     found = run("bash", "-euc", '. scripts/common.sh; find_swift; echo "$swift"', cwd=ROOT, env=env).stdout.strip()
     assert found and found != str(client)
+
+
+def statements():
+    """The statements of docs/SEMANTICS.md: each item's text."""
+    text = (ROOT / "docs/SEMANTICS.md").read_text()
+    return [" ".join(item.split()) for item in re.findall(r"^- (.*?)(?=^- |^#|\Z)", text, re.S | re.M)]
+
+
+def test_every_statement_is_executed():
+    """Each names tests, a whole file or `file::function`, and those exist."""
+    assert len(statements()) > 30
+    for statement in statements():
+        named = re.search(r"\[([^\]]*test_[^\]]*)\]$", statement)
+        assert named, f"no test is named by: {statement}"
+        for test in named[1].split(", "):
+            file, _, function = test.partition("::")
+            text = (ROOT / "Tests/EndToEnd" / file).read_text()
+            assert re.search(rf"^def {function or 'test_'}", text, re.M), f"{test}, named by: {statement}"
