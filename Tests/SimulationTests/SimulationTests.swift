@@ -7,7 +7,7 @@ import Testing
     private static let environment = ProcessInfo.processInfo.environment
 
     @Test func noPromiseIsBroken() throws {
-        let seeds = Self.environment["PAIL_SIMULATION_SEEDS"] ?? "300"
+        let seeds = Self.environment["PAIL_SIMULATION_SEEDS"] ?? "150"
         let first = Self.environment["PAIL_SIMULATION_FIRST"] ?? "1"
         let minutes = Self.environment["PAIL_SIMULATION_SEEDS"] == nil ? "0.35" : "600"
         let outcome = try Self.run(["--first", first, "--seeds", seeds, "--minutes", minutes, "--jobs", "2"])
