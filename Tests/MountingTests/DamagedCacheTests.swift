@@ -14,7 +14,7 @@ import Testing
     private static let seeds = ProcessInfo.processInfo.environment["PAIL_DAMAGE_SEEDS"].flatMap { Int($0) } ?? 8
 
     private func expectKept(_ outcome: Trial.Outcome, _ what: String) {
-        #expect(outcome.lost.isEmpty, "\(what): \(outcome.notice ?? "no notice")")
+        #expect(outcome.lost.isEmpty, "\(what): \(outcome.notice ?? "no notice")\n\(outcome.reports)")
         #expect(outcome.displaced.isEmpty || outcome.notice != nil, "\(what): not at their paths, and nobody is told")
     }
 

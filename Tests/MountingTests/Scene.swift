@@ -124,6 +124,8 @@ struct Trial {
         var lost: [String] = []
         /// The changed files that the cache in use doesn't have at their paths.
         var displaced: [String] = []
+        /// What the exports say of themselves.
+        var reports = ""
     }
 
     func path(_ name: String) -> String { directory.path + "/" + name }
@@ -161,20 +163,41 @@ struct Trial {
         for (number, kept) in SetAside.all(in: directory).enumerated() {
             _ = try CacheExport(kept.directory, to: exports + "/kept\(number)")
         }
-        let files = FileManager.default.enumerator(atPath: exports)?.compactMap { $0 as? String } ?? []
+        for number in 0... {
+            guard let text = FileManager.default.contents(atPath: exports + "/kept\(number)/report") else { break }
+            outcome.reports += String(decoding: text, as: UTF8.self)
+        }
+        let found = Self.contents(below: Array(exports.utf8))
         for (path, expected) in scene.expected {
-            if !holds(expected, exports + "/used/files/" + path) { outcome.displaced.append(path) }
-            if !files.contains(where: { holds(expected, exports + "/" + $0) }) { outcome.lost.append(path) }
+            let data = FileManager.default.contents(atPath: exports + "/used/files/" + path)
+            if data.map({ holds(expected, $0) }) != true { outcome.displaced.append(path) }
+            if !found.contains(where: { holds(expected, $0) }) { outcome.lost.append(path) }
         }
         return outcome
     }
 
-    private func holds(_ expected: Scene.Expected, _ path: String) -> Bool {
-        guard let data = FileManager.default.contents(atPath: path), data.count == expected.sizeBytes else {
-            return false
-        }
+    private func holds(_ expected: Scene.Expected, _ data: Data) -> Bool {
+        guard data.count == expected.sizeBytes else { return false }
         return expected.written.allSatisfy { part in
             data[part.offset..<(part.offset + part.bytes.count)].elementsEqual(part.bytes)
         }
+    }
+
+    /// What the files below a directory hold. Paths are bytes: a damaged name may be no text.
+    private static func contents(below path: [UInt8]) -> [Data] {
+        let name = path.map { CChar(bitPattern: $0) } + [0]
+        guard let stream = opendir(name) else {
+            let descriptor = open(name, O_RDONLY)
+            guard descriptor >= 0 else { return [] }
+            return [FileHandle(fileDescriptor: descriptor, closeOnDealloc: true).readDataToEndOfFile()]
+        }
+        defer { closedir(stream) }
+        var found: [Data] = []
+        while let entry = readdir(stream) {
+            let part = withUnsafeBytes(of: entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+            if part == Array(".".utf8) || part == Array("..".utf8) { continue }
+            found += contents(below: path + [UInt8(ascii: "/")] + part)
+        }
+        return found
     }
 }
