@@ -59,7 +59,7 @@ extension FileSystem {
         return try opened(node, flags)
     }
 
-    private func opened(_ node: Node, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
+    func opened(_ node: Node, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
         let open = try use(node)
         let handle = add(.file(OpenFile(open, flags: flags, maximumWindowBytes: settings.readAheadBytes)))
         return (entry(node), Opened(handle: handle, keepCache: true))

@@ -34,9 +34,7 @@ extension FileSystem {
     public func created(_ parent: NodeID, _ name: ByteString, flags: Int32) throws(Failure) -> (Entry, Opened) {
         let node = try found(parent, name).node
         guard node.isFile else { throw Failure(EISDIR) }
-        let open = try use(node)
-        let handle = add(.file(OpenFile(open, flags: flags, maximumWindowBytes: settings.readAheadBytes)))
-        return (entry(node), Opened(handle: handle, keepCache: true))
+        return try opened(node, flags)
     }
 
     private func found(_ parent: NodeID, _ name: ByteString) throws(Failure) -> Found {

@@ -47,7 +47,7 @@ public struct CacheDirectory: Sendable {
         var parts = String(readable).split(separator: "-")
         if parts.first == "s3" || parts.first == "file" { parts.removeFirst() }
         let text = "\(address)\n\(endpoint ?? "")"
-        return String(parts.joined(separator: "-").prefix(60)) + "-" + FNV.hexadecimal(text)
+        return String(parts.joined(separator: "-").prefix(60)) + "-" + ByteString(text).fnv1aHexadecimal
     }
 
     /// Creates what is missing and checks that the directory is the user's own and no other program's.
@@ -152,15 +152,5 @@ enum Directory {
             if name != ".", name != ".." { names.append(name) }
         }
         return names
-    }
-}
-
-/// FNV-1a, 64 bits (Fowler, Noll, Vo): a short name for a long text; not for secrets.
-enum FNV {
-    static func hexadecimal(_ text: String) -> String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }

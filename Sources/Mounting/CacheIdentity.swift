@@ -89,7 +89,7 @@ struct CacheIdentity: Sendable, Equatable {
         return fields + Self.check(fields[...])
     }
 
-    private static func check(_ text: Substring) -> String { "check \(FNV.hexadecimal(String(text)))\n" }
+    private static func check(_ text: Substring) -> String { "check \(ByteString(String(text)).fnv1aHexadecimal)\n" }
 
     private static func random(_ directory: CacheDirectory) throws(MountFailure) -> String {
         var bytes = [UInt8](repeating: 0, count: 16)

@@ -175,11 +175,13 @@ public final class Daemon: Sendable {
         await finish()
     }
 
-    /// Ends the session although files are open.
-    func endSession(afterMilliseconds delay: Int64) {
+    /// Ends the session, if it hasn't ended by itself until then, although files are open.
+    func endSession(afterMilliseconds delay: Int64, warning: String? = nil) {
         Task {
             await SystemTime().sleep(milliseconds: delay)
-            if !state.withLock({ $0.isUnmounted }) { session.stop() }
+            if state.withLock({ $0.isUnmounted }) { return }
+            if let warning { log.warning("mount", warning) }
+            session.stop()
         }
     }
 

@@ -64,18 +64,11 @@ extension Daemon: ControlHandling {
             }
             _ = reply(.failed(failure.code, failure.message))
         } else {
-            endElsewhere()
-        }
-    }
-
-    /// A mount namespace that was copied while this was mounted, a container's say, has the mount still and would keep
-    /// the session for as long as it lives.
-    private func endElsewhere() {
-        Task {
-            await SystemTime().sleep(milliseconds: Daemon.otherNamespacesMilliseconds)
-            if state.withLock({ $0.isUnmounted }) { return }
-            log.warning("mount", "\(mountPoint.path) is still mounted in another mount namespace: it ends there too")
-            session.stop()
+            // A mount namespace that was copied while this was mounted, a container's say, has the mount still and would
+            // keep the session for as long as it lives.
+            endSession(
+                afterMilliseconds: Daemon.otherNamespacesMilliseconds,
+                warning: "\(mountPoint.path) is still mounted in another mount namespace: it ends there too")
         }
     }
 

@@ -62,10 +62,7 @@ public struct MountPoint: Sendable {
     }
 
     /// Whether there is anything at the path, be it a broken link.
-    public static func exists(_ path: String) -> Bool {
-        var status = stat()
-        return lstat(path, &status) == 0
-    }
+    public static func exists(_ path: String) -> Bool { Directory.exists(path) }
 
     private static let answerMilliseconds: Int64 = 5_000
 

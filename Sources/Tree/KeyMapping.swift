@@ -36,8 +36,6 @@ public enum KeyMapping {
     private static func shortened(_ name: ByteString) -> ByteString {
         var end = 200
         while end > 0, name.bytes[end] & 0xC0 == 0x80 { end -= 1 }
-        let digits = String(name.fnv1a, radix: 16)
-        let padded = String(repeating: "0", count: 16 - digits.count) + digits
-        return ByteString(bytes: name.bytes[0..<end]) + escape + "h" + ByteString(padded)
+        return ByteString(bytes: name.bytes[0..<end]) + escape + "h" + ByteString(name.fnv1aHexadecimal)
     }
 }

@@ -40,11 +40,6 @@ public struct LinkMark: Sendable, Equatable {
     private static func hash(_ key: ByteString) -> String { String(key.fnv1a, radix: 16) }
 }
 
-extension ByteString {
-    /// FNV-1a with 64 bits (draft-eastlake-fnv).
-    var fnv1a: UInt64 { bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 } }
-}
-
 extension HeldObject {
     /// What its mark says of its content; what was found without a mark is known by its version.
     public var contentID: String { revision ?? etag.value }

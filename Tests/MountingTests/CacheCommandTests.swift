@@ -20,7 +20,7 @@ import Testing
             $0.hasPrefix(field + " ") ? "\(field) \(value)" : "\($0)"
         }
         let fields = lines.map { $0 + "\n" }.joined()
-        try trial.write(Array((fields + "check \(FNV.hexadecimal(fields))\n").utf8), to: "identity")
+        try trial.write(Array((fields + "check \(ByteString(fields).fnv1aHexadecimal)\n").utf8), to: "identity")
     }
 
     private func listing(_ trial: Trial) throws -> [String] {
