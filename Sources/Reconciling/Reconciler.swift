@@ -285,7 +285,9 @@ public final class Reconciler: Sendable {
                 state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
             }
         }
-        if case .failure(let error) = result, !error.isUndecided { log.warning("reconcile", "\(describe(work)): \(error); will retry") }
+        if case .failure(let error) = result, !error.isUndecided {
+            log.warning("reconcile", "\(describe(work)): \(error); will retry")
+        }
         progress.fire()
         wakeUp()
     }
