@@ -15,6 +15,8 @@ struct FileState {
     var evictions: UInt64 = 0
     var pins = 0
     var isRemoved = false
+    /// Its node has no name: what is changed in it waits for no upload.
+    var isNameless = false
     var upload: ActiveUpload?
     var uploads: UInt64 = 0
     var lastUseMilliseconds: Int64 = 0
@@ -37,7 +39,7 @@ struct FileState {
     var isWhole: Bool { map.map { $0.missingPages == 0 } ?? true }
 
     var dirtyBytes: Int64 {
-        guard isDirty else { return 0 }
+        guard isDirty, !isNameless else { return 0 }
         guard let map else { return allocatedBytes }
         let beyond = max(0, min(sizeBytes - map.originBytes, allocatedBytes))
         return Int64(map.dirtyPages) * PageMap.pageBytes + beyond

@@ -91,7 +91,11 @@ extension FileSystem {
             state.announced = uploads
             return isKnown
         }
-        if !isKnown { try local(tree.touchContent(open.id)) }
+        if !isKnown {
+            try local(tree.touchContent(open.id))
+            // What lost its name to a change in the bucket gets it back.
+            if open.file.isNameless, try node(open.id).links > 0 { contents.setNameless(open.file, false) }
+        }
         guard killPrivileges else { return }
         let node = try node(open.id)
         guard node.mode.withoutPrivileges != node.mode else { return }
