@@ -16,7 +16,7 @@ public final class CachedFile: Sendable {
     static let mapThresholdBytes: Int64 = 1 << 20
     private static let readAttempts = 16
     /// UTIME_OMIT (utimensat(2)).
-    private static let omitTime = (1 << 30) - 2
+    static let omitTime = (1 << 30) - 2
 
     public let id: UInt64
     let cache: BlockCache
