@@ -79,7 +79,9 @@ extension BlockCache {
             unlink(path)
             throw error
         }
-        return (descriptor, FileState(map: map, isDirty: false, sizeBytes: originBytes, allocatedBytes: 0))
+        var state = FileState(map: map, isDirty: false, sizeBytes: originBytes, allocatedBytes: 0)
+        state.mayBeDirtyOnDisk = false
+        return (descriptor, state)
     }
 
     /// Finds all contents, once, before anything else is called. With `trustClean` false (the machine, not only the

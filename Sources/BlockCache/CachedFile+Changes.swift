@@ -186,6 +186,11 @@ extension CachedFile {
                 try setMode(dirty: false, partial: true)
                 state.withLock { $0.map = made }
             }
+            if state.withLock({ $0.mayBeDirtyOnDisk }) {
+                // After power loss holes would count as content, and be uploaded, where the mode is an older one.
+                try sync(dataOnly: false)
+                state.withLock { $0.mayBeDirtyOnDisk = false }
+            }
             let runs = state.withLock { $0.takeCleanPages(limit: limit) }
             if runs.isEmpty { return 0 }
             let before = modified

@@ -163,6 +163,11 @@ public final class CachedFile: Sendable {
     /// Returns when what was written before survives power loss.
     public func sync(dataOnly: Bool) throws(CacheError) {
         let (map, mode, wasMode, removed) = state.withLock { ($0.map, $0.modeVersion, $0.syncedMode, $0.isRemoved) }
+        if mode != wasMode, !removed, let map {
+            // A mode that names a map must not be on the disk before it.
+            try map.sync()
+            try cache.syncDirectory(of: id)
+        }
         try CacheError.check("sync", path) {
             dataOnly && mode == wasMode ? fdatasync(descriptor) : fsync(descriptor)
         }
@@ -177,7 +182,10 @@ public final class CachedFile: Sendable {
     func setMode(dirty: Bool, partial: Bool) throws(CacheError) {
         let mode = Self.plainMode | (dirty ? Self.dirtyMode : 0) | (partial ? Self.partialMode : 0)
         try CacheError.check("change mode", path) { fchmod(descriptor, mode) }
-        state.withLock { $0.modeVersion += 1 }
+        state.withLock { state in
+            state.modeVersion += 1
+            if dirty { state.mayBeDirtyOnDisk = true }
+        }
     }
 
     /// Marks the file dirty, on the disk first.

@@ -26,6 +26,8 @@ struct FileState {
     /// Grows when the content file's mode or the map's place changes; `syncedMode` is the last one on the disk.
     var modeVersion: UInt64 = 1
     var syncedMode: UInt64 = 0
+    /// The mode on the disk may say that all of the content is changed and here.
+    var mayBeDirtyOnDisk = true
 
     /// The upload under way and what happened since it began.
     struct ActiveUpload {

@@ -103,6 +103,32 @@ import Testing
         #expect(try file.seekHole(from: 2 << 20) == nil)
     }
 
+    @Test func afterPowerLossMissingPagesAreHoles() throws {
+        let fixture = try CacheFixture()
+        do {
+            let file = try fixture.cache.open(1, originBytes: 3 * 4096)
+            #expect(try file.writeAll(pattern(4096), at: 0) == .written)
+            // What an earlier life wrote there, whose page map is lost.
+            let stale = pattern(4096, seed: 9)
+            #expect(pwrite(file.backingDescriptor, stale, 4096, 4096) == 4096)
+        }
+        try fixture.restart(trustClean: false)
+        let file = try #require(fixture.cache.existing(1))
+        #expect(file.missing(in: 0..<(3 * 4096)) == [4096..<(3 * 4096)])
+        var bytes = [UInt8](repeating: 1, count: 4096)
+        #expect(pread(file.backingDescriptor, &bytes, 4096, 4096) == 4096)
+        #expect(bytes.allSatisfy { $0 == 0 })
+    }
+
+    @Test func whatACutTakesIsNotMarkedAsChanged() throws {
+        let fixture = try CacheFixture()
+        let file = try fixture.cache.open(1, originBytes: 3 * 4096)
+        try file.land(pattern(3 * 4096), at: 0)
+        #expect(try file.writeAll(pattern(10), at: 0) == .written)
+        _ = try file.truncate(to: 4096)
+        #expect(file.state.withLock { $0.map?.flags(2) ?? 0 } & PageMap.dirty == 0)
+    }
+
     @Test func readsNeverSeeEvictedPages() throws {
         let fixture = try CacheFixture()
         let content = pattern(64 * 4096)
