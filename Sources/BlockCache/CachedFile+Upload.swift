@@ -5,16 +5,22 @@ import Primitives
 
 extension CachedFile {
     /// Takes what is dirty now as what is uploaded; the file isn't evicted until `finishUpload`. One at a time: a
-    /// later snapshot takes over from an unfinished one, whose end then means nothing.
+    /// later snapshot takes over from an unfinished one, whose end then means nothing. Fails with EBUSY if others have
+    /// changed the file since the last look (`noticeUnseen`).
     public func beginUpload() throws(CacheError) -> Snapshot {
-        try writers.withLock { _ throws(CacheError) in try takeSnapshot(frozen: nil) }
+        try writers.withLock { _ throws(CacheError) in
+            try settleUnseen()
+            return try takeSnapshot(frozen: nil)
+        }
     }
 
     /// A snapshot with a private copy of the content, for files that are written all the time: it can't be disturbed.
     /// Whatever `plan` would name as missing has to be fetched before, and the file pinned while that is done.
     public func beginFrozenUpload() throws(CacheError) -> Snapshot {
         try writers.withLock { _ throws(CacheError) in
+            try settleUnseen()
             let copy = try FrozenContent(of: self)
+            try requireSettled()
             return try takeSnapshot(frozen: copy)
         }
     }
@@ -47,7 +53,7 @@ extension CachedFile {
                 return upload
             }
             guard let upload else { return }
-            let unchanged = state.withLock { $0.generation == snapshot.generation }
+            let unchanged = isUndisturbed(since: snapshot.generation)
             if !succeeded {
                 state.withLock { $0.map?.endUpload(succeeded: false) }
             } else {
@@ -63,6 +69,10 @@ extension CachedFile {
         let (map, size) = state.withLock { state -> (PageMap?, Int64) in
             state.map?.endUpload(succeeded: true)
             return (state.map, state.sizeBytes)
+        }
+        if state.withLock({ $0.unseen != nil }) {
+            state.withLock { $0.isDirty = !unchanged }
+            return try setMode(dirty: !unchanged, partial: false)
         }
         if unchanged && map.map({ $0.missingPages == 0 }) ?? true {
             try setMode(dirty: false, partial: false)

@@ -14,6 +14,8 @@ struct FileState {
     /// Grows with each eviction, before the pages go.
     var evictions: UInt64 = 0
     var pins = 0
+    /// What it was at the last look, while others may write to it.
+    var unseen: ContentStamp?
     var isRemoved = false
     var upload: ActiveUpload?
     var uploads: UInt64 = 0
@@ -33,6 +35,9 @@ struct FileState {
         /// What has been written since where no page map tells it.
         var written = RangeList()
     }
+
+    /// Not to be evicted.
+    var isHeld: Bool { pins > 0 || unseen != nil }
 
     var isWhole: Bool { map.map { $0.missingPages == 0 } ?? true }
 

@@ -86,14 +86,14 @@ public struct Snapshot: ByteSource, Sendable {
         let range = ByteRange(offset: offset, length: Int64(buffer.count))
         guard offset >= 0, range.upperBound <= sizeBytes else { throw Self.changed }
         if let frozen { return try read(frozen, range, into: buffer) }
-        guard file.generation == generation else { throw Self.changed }
+        guard file.isUndisturbed(since: generation) else { throw Self.changed }
         let outcome: ReadOutcome
         do throws(CacheError) {
             outcome = try file.read(into: buffer, at: offset)
         } catch {
             throw StoreError(.refused, "read source", detail: error.description)
         }
-        guard outcome == .bytes(buffer.count), file.generation == generation else { throw Self.changed }
+        guard outcome == .bytes(buffer.count), file.isUndisturbed(since: generation) else { throw Self.changed }
     }
 
     private func read(

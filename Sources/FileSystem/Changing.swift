@@ -12,9 +12,11 @@ extension FileSystem {
         if change.isEmpty { return attributes(of: try withoutPrivileges(node, caller)) }
         if let size = change.sizeBytes { try truncate(node, to: size, killPrivileges: change.killPrivileges) }
         if change.isMoreThanSize {
-            if node.isFile, let open = state.withLock({ $0.open[id] }) { try settle(open) }
+            let open = node.isFile ? state.withLock { $0.open[id] } : nil
+            if let open { try settle(open) }
             let now = time.now()
-            _ = try local(tree.update(id, forBucket: true) { change.apply(to: &$0, now) })
+            let changed = try local(tree.update(id, forBucket: true) { change.apply(to: &$0, now) })
+            if let open, change.modified != nil { try restamp(open, changed.modified) }
         }
         return attributes(of: try self.node(id))
     }

@@ -83,6 +83,11 @@ extension FileSystem {
     /// upload began, or after the last settling, costs a transaction.
     func noteChange(_ open: OpenNode, killPrivileges: Bool) throws(Failure) {
         let now = time.now()
+        if open.file.isUnseen { try cached(open.file.restamp(now)) }
+        try noteChange(open, at: now, killPrivileges: killPrivileges)
+    }
+
+    func noteChange(_ open: OpenNode, at now: Timestamp, killPrivileges: Bool) throws(Failure) {
         let uploads = open.file.uploadsBegun
         let isKnown = open.state.withLock { state -> Bool in
             state.modified = now

@@ -69,6 +69,7 @@ public final class Reconciler: Sendable {
     let progress = Signal()
     private let wake = Signal()
     private let protector = Lock<Hook<NodeID, Bool>?>(nil)
+    private let looker = Lock<Hook<NodeID, Void>?>(nil)
     private let loop = Lock<Task<Void, Never>?>(nil)
     private let wakeups = Lock(0)
 
@@ -93,6 +94,11 @@ public final class Reconciler: Sendable {
     public func protect(_ hook: Hook<NodeID, Bool>) { protector.withLock { $0 = hook } }
 
     func isProtected(_ node: NodeID) -> Bool { protector.withLock { $0 }?.call(node) ?? false }
+
+    /// Calls `hook` before a node's content is uploaded, to have noted in the tree what was written without its knowing.
+    public func lookBeforeUpload(_ hook: Hook<NodeID, Void>) { looker.withLock { $0 = hook } }
+
+    func look(at node: NodeID) { looker.withLock { $0 }?.call(node) }
 
     /// Begins to work. - Parameter afterCrash: the last run didn't end by `stop`.
     public func start(afterCrash: Bool) {
@@ -259,16 +265,20 @@ public final class Reconciler: Sendable {
                 state.failures[work] = nil
                 if isWantedAgain { state.queue.put(work, due: now, now: now, limit: 0) }
             case .failure(let error):
-                let times = (state.failures[work]?.times ?? 0) + 1
+                // What is being written is left alone, not tried less and less often.
+                let times = (state.failures[work]?.times ?? 0) + (error.isBusy ? 0 : 1)
                 state.failures[work] = Failure(
                     times: times, message: error.description, isTransient: error.isTransient)
-                let backoff = settings.retry.delayMilliseconds(attempt: times, using: &state.generator) + 50
+                let backoff = error.isBusy ? settings.delayMilliseconds : settings.retry.delayMilliseconds(attempt: times, using: &state.generator) + 50
                 let delay = error.isTransient ? backoff : max(backoff, settings.refusedMilliseconds)
                 if error.isOutage { state.pausedUntil = now.adding(milliseconds: backoff) }
                 state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
             }
         }
-        if case .failure(let error) = result { log.warning("reconcile", "\(describe(work)): \(error); will retry") }
+        if case .failure(let error) = result {
+            let message = "\(describe(work)): \(error); will retry"
+            if error.isBusy { log.debug("reconcile", message) } else { log.warning("reconcile", message) }
+        }
         progress.fire()
         wakeUp()
     }
