@@ -22,9 +22,11 @@ extension FileSystem {
     }
 
     /// A setattr of nothing comes from chown(2) with no owner and no group, which for a file takes the set-id bits away
-    /// all the same, and before a write by somebody who may not keep them, which takes them away by itself.
+    /// all the same, and before a write by somebody who may not keep them. That takes them away by itself, unless it goes
+    /// past this process.
     private func withoutPrivileges(_ node: Node, _ caller: Caller) throws(Failure) -> Node {
-        let isEntitled = caller.user == 0 || caller.user == node.user
+        let isUnseen = state.withLock { $0.open[node.id] }?.file.isUnseen ?? false
+        let isEntitled = caller.user == 0 || caller.user == node.user || isUnseen
         guard !node.isDirectory, isEntitled, node.mode.withoutPrivileges != node.mode else { return node }
         let now = time.now()
         return try local(

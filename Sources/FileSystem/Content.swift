@@ -84,10 +84,15 @@ extension FileSystem {
     func noteChange(_ open: OpenNode, killPrivileges: Bool) throws(Failure) {
         let now = time.now()
         if open.file.isUnseen { try cached(open.file.restamp(now)) }
-        try noteChange(open, at: now, killPrivileges: killPrivileges)
+        try noteChange(open, at: now)
+        guard killPrivileges else { return }
+        let node = try node(open.id)
+        guard node.mode.withoutPrivileges != node.mode else { return }
+        _ = try local(tree.update(open.id, forBucket: true) { $0.mode = $0.mode.withoutPrivileges })
+        invalidate(.attributes(open.id))
     }
 
-    func noteChange(_ open: OpenNode, at now: Timestamp, killPrivileges: Bool) throws(Failure) {
+    func noteChange(_ open: OpenNode, at now: Timestamp) throws(Failure) {
         let uploads = open.file.uploadsBegun
         let isKnown = open.state.withLock { state -> Bool in
             state.modified = now
@@ -97,11 +102,6 @@ extension FileSystem {
             return isKnown
         }
         if !isKnown { try local(tree.touchContent(open.id)) }
-        guard killPrivileges else { return }
-        let node = try node(open.id)
-        guard node.mode.withoutPrivileges != node.mode else { return }
-        _ = try local(tree.update(open.id, forBucket: true) { $0.mode = $0.mode.withoutPrivileges })
-        invalidate(.attributes(open.id))
     }
 
     /// fallocate(2).

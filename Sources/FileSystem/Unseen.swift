@@ -29,7 +29,7 @@ extension FileSystem {
     /// Records what was written unseen since the last look.
     func look(_ open: OpenNode) throws(Failure) {
         guard open.file.isUnseen, let modified = try cached(open.file.noticeUnseen()) else { return }
-        try noteChange(open, at: modified, killPrivileges: true)
+        try noteChange(open, at: modified)
     }
 
     /// Records what was written unseen, wherever that may be.
@@ -96,7 +96,7 @@ extension FileSystem {
                 open.state.withLock { $0.mayBeMapped = false }
                 return (true, try cached(open.file.endUnseen()))
             }
-            if let changed = end.changed { try noteChange(open, at: changed, killPrivileges: true) }
+            if let changed = end.changed { try noteChange(open, at: changed) }
             if end.isOver { endWatch(open) }
             return end.isOver
         } catch {
