@@ -36,7 +36,7 @@ final class Stack: Sendable {
         let lostBefore = Directory.entries(directory.lostAndFound)?.count ?? 0
         do {
             tree = try Tree(path: directory.database, defaults: defaults, newCacheID: identity.id, now: time.now())
-            disk = try ContentDisk(of: directory.content)
+            disk = try ContentDisk(of: directory.path)
             cache = try BlockCache(settings: Self.cacheSettings(configuration, directory, disk), log: log)
             recoveredFiles = try Recovery.run(
                 tree: tree, cache: cache, trustClean: prior != .powerLost, isOpen: { references[$0] }, log: log)

@@ -265,19 +265,22 @@ public final class Reconciler: Sendable {
                 state.failures[work] = nil
                 if isWantedAgain { state.queue.put(work, due: now, now: now, limit: 0) }
             case .failure(let error):
-                // What is being written is left alone, not tried less and less often.
-                let times = (state.failures[work]?.times ?? 0) + (error.isBusy ? 0 : 1)
+                if error.isBusy {
+                    // No failure: it is left alone until it is left alone by who writes.
+                    let delay = settings.delayMilliseconds
+                    return state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
+                }
+                let times = (state.failures[work]?.times ?? 0) + 1
                 state.failures[work] = Failure(
                     times: times, message: error.description, isTransient: error.isTransient)
-                let backoff = error.isBusy ? settings.delayMilliseconds : settings.retry.delayMilliseconds(attempt: times, using: &state.generator) + 50
+                let backoff = settings.retry.delayMilliseconds(attempt: times, using: &state.generator) + 50
                 let delay = error.isTransient ? backoff : max(backoff, settings.refusedMilliseconds)
                 if error.isOutage { state.pausedUntil = now.adding(milliseconds: backoff) }
                 state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
             }
         }
-        if case .failure(let error) = result {
-            let message = "\(describe(work)): \(error); will retry"
-            if error.isBusy { log.debug("reconcile", message) } else { log.warning("reconcile", message) }
+        if case .failure(let error) = result, !error.isBusy {
+            log.warning("reconcile", "\(describe(work)): \(error); will retry")
         }
         progress.fire()
         wakeUp()
