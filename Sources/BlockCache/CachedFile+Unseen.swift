@@ -18,8 +18,9 @@ extension CachedFile {
     public var backingDescriptor: Int32 { descriptor }
 
     /// Others may write to the file from now on. It gets the time that is recorded of its last change. Fails for a file
-    /// that isn't whole.
-    public func beginUnseen(modified: Timestamp) throws(CacheError) {
+    /// that isn't whole. `isInBucket`: an earlier version of it is; then what changes in a large file is found
+    /// afterwards, for which all of it is read now.
+    public func beginUnseen(modified: Timestamp, isInBucket: Bool) throws(CacheError) {
         try writers.withLock { _ throws(CacheError) in
             let (isUnseen, isWhole, isDirty) = state.withLock { ($0.unseen != nil, $0.isWhole, $0.isDirty) }
             if isUnseen { return }
@@ -29,8 +30,19 @@ extension CachedFile {
                 try setModified(modified)
                 stamp = try self.stamp()
             }
+            if isInBucket { try takeDigests(stamp.sizeBytes, isDirty: isDirty) }
             try markUnseen(stamp, isDirty: isDirty)
         }
+    }
+
+    /// Of what is in the bucket of the file.
+    private func takeDigests(_ sizeBytes: Int64, isDirty: Bool) throws(CacheError) {
+        let map = state.withLock { $0.map }
+        guard sizeBytes > BlockDigests.leastBytes, map != nil || !isDirty else { return }
+        let digests = try BlockDigests(of: descriptor, path, sizeBytes: sizeBytes) { range in
+            state.withLock { $0.isChanged(range) }
+        }
+        state.withLock { $0.digests = digests }
     }
 
     /// Goes on with a file that was written unseen when the process before ended. What differs from `recorded` was
@@ -45,7 +57,10 @@ extension CachedFile {
     }
 
     private func markUnseen(_ stamp: ContentStamp, isDirty: Bool) throws(CacheError) {
-        state.withLock { $0.unseen = certain(stamp) }
+        state.withLock { state in
+            state.unseen = certain(stamp)
+            state.upload?.isUnseen = true
+        }
         try setMode(dirty: isDirty, partial: false)
         let hadMap = state.withLock { state -> Bool in
             defer { state.map = nil }
@@ -96,10 +111,26 @@ extension CachedFile {
         try writers.withLock { _ throws(CacheError) in
             guard let before = state.withLock({ $0.unseen }) else { return nil }
             let changed = try stamp() == before ? nil : try take()
-            state.withLock { $0.unseen = nil }
-            try setMode(dirty: state.withLock { $0.isDirty }, partial: false)
+            let isPartial = try mapChanges()
+            state.withLock { state in
+                state.unseen = nil
+                state.digests = nil
+            }
+            try setMode(dirty: state.withLock { $0.isDirty }, partial: isPartial)
             return changed
         }
+    }
+
+    /// Finds what of a large file has to be uploaded. True if there is a page map now that says it.
+    private func mapChanges() throws(CacheError) -> Bool {
+        let (isWanted, base, size) = state.withLock { ($0.isDirty && $0.upload == nil, $0.digests, $0.sizeBytes) }
+        guard isWanted, let base, size > BlockDigests.leastBytes else { return false }
+        let changed = try BlockDigests(of: descriptor, path, sizeBytes: size).changed(since: base)
+        let made = try makeMap(originBytes: min(size, base.sizeBytes), flags: PageMap.present) { made in
+            for range in changed { made.markDirty(range) }
+        }
+        state.withLock { $0.map = made }
+        return true
     }
 
     /// Whether anybody but this object has the file open or mapped.

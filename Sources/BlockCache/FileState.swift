@@ -16,6 +16,8 @@ struct FileState {
     var pins = 0
     /// What it was at the last look, while others may write to it.
     var unseen: ContentStamp?
+    /// Of the content as the bucket has it, while others may write to it; nil: unknown.
+    var digests: BlockDigests?
     var isRemoved = false
     var upload: ActiveUpload?
     var uploads: UInt64 = 0
@@ -34,6 +36,8 @@ struct FileState {
         var lowestBytes: Int64
         /// What has been written since where no page map tells it.
         var written = RangeList()
+        /// Others may have written since, and nobody knows what.
+        var isUnseen = false
     }
 
     /// Not to be evicted.
@@ -49,6 +53,13 @@ struct FileState {
     }
 
     var originBytes: Int64 { map?.originBytes ?? (isDirty ? 0 : sizeBytes) }
+
+    /// Whether a part of `range` isn't in the bucket as it is here.
+    func isChanged(_ range: ByteRange) -> Bool {
+        guard isDirty else { return false }
+        guard let map, range.upperBound <= map.originBytes else { return true }
+        return !map.runs(in: range) { $0 & (PageMap.dirty | PageMap.uploading) != 0 }.isEmpty
+    }
 
     /// An edge page of `range` that would be overwritten in part and isn't here.
     func missingEdge(of range: ByteRange) -> ByteRange? {

@@ -10,9 +10,11 @@ public struct Snapshot: ByteSource, Sendable {
     public let generation: UInt64
     let serial: UInt64
     let originBytes: Int64
-    /// The page map's flags then; nil: everything was here.
+    /// The page map's flags then, or what the digests say; nil: everything was here, and may be new.
     let pages: [UInt8]?
     let frozen: FrozenContent?
+    /// Of a large file that others may write to.
+    var digests: BlockDigests?
 
     /// Nothing in it was changed since it was last in the bucket.
     public var isClean: Bool { pages.map { !Self.isChanged($0, 0..<sizeBytes) } ?? false }

@@ -143,10 +143,10 @@ extension FileSystem {
     /// The route of one more handle of a file that the kernel reads and writes.
     private func share(_ open: OpenNode, _ node: Node, _ flags: Int32, _ id: Int32) throws(Failure) -> Route {
         let access = flags & O_ACCMODE
-        let isFollowed = access != O_RDONLY && isFollowed(open, node)
         // What is open for reading and writing can be mapped, and stores to memory come past everybody.
-        if access == O_RDWR || access == O_WRONLY && !isFollowed { try beginUnseen(open, node, access) }
+        if access == O_RDWR || access == O_WRONLY && !isFollowed(open, node) { try beginUnseen(open, node, access) }
         if access != O_WRONLY { primeAccess(open, node) }
+        let isFollowed = access != O_RDONLY && isFollowed(open, node)
         return isFollowed || flags & FileSystem.direct != 0 ? .both(id) : .kernel(id)
     }
 

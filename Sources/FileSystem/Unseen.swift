@@ -20,7 +20,7 @@ extension FileSystem {
     func beginUnseen(_ open: OpenNode, _ node: Node, _ access: Int32) throws(Failure) {
         if access == O_RDWR { open.state.withLock { $0.mayBeMapped = true } }
         if open.file.isUnseen { return }
-        try cached(open.file.beginUnseen(modified: node.modified))
+        try cached(open.file.beginUnseen(modified: node.modified, isInBucket: node.origin != nil))
         keepWatch(open)
         // What the kernel keeps of them it would believe in spite of stores to mapped memory.
         invalidate(.attributes(open.id))

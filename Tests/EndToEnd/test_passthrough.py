@@ -161,6 +161,35 @@ def test_what_is_mapped_is_not_evicted(mounts, bucket):
     map.close()
 
 
+@pytest.mark.on("ministack")
+def test_a_small_change_of_a_large_file_is_a_small_upload(mount, bucket):
+    """Also where the kernel writes: because it reads the file already, or because it made it."""
+    size = 64 * MIB
+    content = bytearray(random.Random(5).randbytes(size))
+    path = mount.path / "a"
+    for number, prepare in enumerate((lambda: path.write_bytes(content), lambda: None)):
+        prepare()
+        mount.flush()
+        reader = os.open(path, os.O_RDONLY)
+        assert os.pread(reader, size, 0) == content
+        writer = os.open(path, os.O_RDWR)
+        for place in (0, 3 * MIB, 40 * MIB):
+            sent = mount.status()["sentBytes"]
+            os.pwrite(writer, b"%d" % (place + number), place)
+            content[place:place + len(str(place + number))] = b"%d" % (place + number)
+            mount.flush()
+            assert mount.status()["sentBytes"] - sent < 20 * MIB
+            assert bucket.get("a") == content
+        os.pwrite(writer, b"end", 50 * MIB)
+        content[50 * MIB:50 * MIB + 3] = b"end"
+        os.close(writer)
+        os.close(reader)
+        sent = mount.status()["sentBytes"]
+        mount.flush()
+        assert mount.status()["sentBytes"] - sent < 20 * MIB
+        assert bucket.get("a") == content
+
+
 def test_set_id_bits(mounts, bucket):
     mount = mounts(bucket, "--allow-other")
     path = mount.path / "a"
