@@ -38,7 +38,9 @@ struct BlockDigests: Sendable {
         var done = 0
         while done < Int(block.length) {
             let count = try CacheError.check("read", path) {
-                pread(descriptor, room.baseAddress! + done, Int(block.length) - done, off_t(block.lowerBound) + off_t(done))
+                pread(
+                    descriptor, room.baseAddress! + done, Int(block.length) - done,
+                    off_t(block.lowerBound) + off_t(done))
             }
             if count == 0 { break }
             done += count

@@ -124,7 +124,8 @@ public final class Daemon: Sendable {
         (events, continuation) = AsyncStream.makeStream(of: Event.self)
         do {
             session = try FuseSession(
-                fileSystem: stack.fileSystem, options: Self.options(configuration, directory, stack.disk), former: place.former, log: log)
+                fileSystem: stack.fileSystem, options: Self.options(configuration, directory, stack.disk),
+                former: place.former, log: log)
         } catch {
             throw MountFailure(.mountPoint, "\(error)")
         }

@@ -32,6 +32,9 @@ public final class Reconciler: Sendable {
     /// How long cancelled work may take to end. It may be left to itself then: it is ready to be killed at any time.
     static let endMilliseconds: Int64 = 5_000
 
+    /// Between looks at whether a file is still being written.
+    static let busyMilliseconds: Int64 = 200
+
     struct State {
         var queue = DueQueue()
         /// There is work in the tree that didn't fit into the queue.
@@ -266,8 +269,8 @@ public final class Reconciler: Sendable {
                 if isWantedAgain { state.queue.put(work, due: now, now: now, limit: 0) }
             case .failure(let error):
                 if error.isBusy {
-                    // No failure: it is left alone until it is left alone by who writes.
-                    let delay = settings.delayMilliseconds
+                    // No failure: it has to wait for who writes.
+                    let delay = min(settings.delayMilliseconds, Reconciler.busyMilliseconds)
                     return state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
                 }
                 let times = (state.failures[work]?.times ?? 0) + 1
