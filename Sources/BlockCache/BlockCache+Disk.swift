@@ -106,6 +106,7 @@ extension BlockCache {
     private func scanFile(
         _ id: UInt64, _ path: String, trustClean: Bool, into scan: inout StartScan
     ) throws(CacheError) {
+        scan.highest = max(scan.highest, id)
         var status = stat()
         try CacheError.check("stat", path) { lstat(path, &status) }
         let isDirty = status.st_mode & CachedFile.dirtyMode != 0

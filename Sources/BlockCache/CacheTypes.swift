@@ -52,4 +52,6 @@ public struct StartScan: Sendable {
     public var files: [Found] = []
     /// Dirty files whose page map can't be read: set aside in `lost+found`.
     public var lost: [UInt64] = []
+    /// The highest number of a content file that there was, dropped ones too; 0: none.
+    public var highest: UInt64 = 0
 }

@@ -195,7 +195,7 @@ public final class Fetcher: Sendable {
         while true {
             switch cache.makeRoom(bytes: bytes, forWriting: false) {
             case .available: return
-            case .evicting: await Task.yield()
+            case .evicting: break
             case .wait: await time.sleep(milliseconds: Self.roomPollMilliseconds)
             case .diskFull: throw .cache(CacheError(Errno(ENOSPC), "fetch into", cache.contentDirectory))
             }
@@ -205,8 +205,16 @@ public final class Fetcher: Sendable {
         }
     }
 
-    /// The bytes of `range`, exactly, of the version `origin`.
+    /// The bytes of `range` of the version `origin`; zeros beyond its end: a file that was cut and whose new version is
+    /// in the bucket may have lost the cut with power loss.
     private func body(_ range: ByteRange, _ origin: ObjectSource) async throws(FetchError) -> [UInt8] {
+        let inside = range.clamped(to: 0..<max(0, origin.sizeBytes))
+        let beyond = [UInt8](repeating: 0, count: Int(range.length - inside.length))
+        return inside.isEmpty ? beyond : try await exactBody(inside, origin) + beyond
+    }
+
+    /// The bytes of `range`, exactly, of the version `origin`.
+    private func exactBody(_ range: ByteRange, _ origin: ObjectSource) async throws(FetchError) -> [UInt8] {
         var failure = StoreError(.corrupt, "read", key: origin.key)
         for _ in 0..<max(1, settings.attempts) {
             do throws(StoreError) {

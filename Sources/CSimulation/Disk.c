@@ -167,6 +167,13 @@ int rename(const char *path, const char *target) {
     OBSERVED(call, syscall(SYS_rename, path, target));
 }
 
+// Paths are absolute where it is used.
+int renameat2(int directory, const char *path, int target_directory, const char *target, unsigned flags) {
+    if (is_hidden()) return (int)syscall(SYS_renameat2, directory, path, target_directory, target, flags);
+    pail_disk_call call = {.operation = PAIL_DISK_RENAME, .path = path, .target = target, .descriptor = -1};
+    OBSERVED(call, syscall(SYS_renameat2, directory, path, target_directory, target, flags));
+}
+
 int unlink(const char *path) {
     if (is_hidden()) return (int)syscall(SYS_unlink, path);
     pail_disk_call call = {.operation = PAIL_DISK_UNLINK, .path = path, .descriptor = -1};

@@ -25,6 +25,7 @@ extension Errno {
         case .tree(let cause): self.init(cause)
         case .cache(let cause): self = cause.errno
         case .versionGone: self.init(ESTALE)
+        case .undecided: self.init(ETIMEDOUT)
         case .store(let cause): self.init(cause)
         }
     }

@@ -16,6 +16,8 @@ public enum Need: Sendable {
     case room(Int64)
     /// The node's present state in the bucket.
     case upload(NodeID)
+    /// What became of the upload that a power loss interrupted: what the file holds depends on it.
+    case outcome(NodeID)
 }
 
 /// Why an operation did not give a result.

@@ -107,10 +107,16 @@ public final class FileSystem: Sendable {
 
     /// A node whose attributes are known.
     func knownNode(_ id: NodeID) throws(Failure) -> Node {
+        try requireSettled(id)
         let node = try node(id)
         // Without a name there is nothing to ask for: what the listing said has to do.
         guard node.isKnown || node.links == 0 else { throw .need(.attributes(id)) }
         return node
+    }
+
+    /// After power loss what a file holds may depend on what became of its last upload.
+    func requireSettled(_ id: NodeID) throws(Failure) {
+        if reconciler.isUnsettled(id) { throw .need(.outcome(id)) }
     }
 
     func directory(_ id: NodeID) throws(Failure) -> Node {

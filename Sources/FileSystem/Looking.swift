@@ -16,6 +16,7 @@ extension FileSystem {
     /// What the tree says of a name, once it is as new as it has to be.
     func find(_ directory: Node, _ name: ByteString) throws(Failure) -> Found? {
         let found = try local(tree.find(directory.id, name))
+        if let found { try requireSettled(found.node.id) }
         if let found, found.isPending { return found }
         guard discovery.isFresh(directory, name) else { throw .need(.name(directory.id, name)) }
         return found

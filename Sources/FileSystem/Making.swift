@@ -65,9 +65,23 @@ extension FileSystem {
         try requireWritable()
         let directory = try requireAbsent(parent, name, isDirectory: false)
         let template = try template(in: directory, mode, caller)
-        let found = try local(tree.make(parent, name, template, now: template.modified))
-        _ = try cached(contents.create(found.node.id.raw))
-        return found.node
+        let node = try local(tree.make(parent, name, template, now: template.modified)).node
+        do throws(Failure) {
+            _ = try cached(contents.create(node.id.raw))
+        } catch {
+            takeBack(parent, name)
+            throw error
+        }
+        return node
+    }
+
+    /// Removes a name again whose content could not be made (a full disk), so that a failed call leaves no empty file.
+    private func takeBack(_ parent: NodeID, _ name: ByteString) {
+        do throws(TreeError) {
+            forgetIfUnused(try tree.unlink(parent, name, now: time.now()).node.id)
+        } catch {
+            log.error("files", "the name \(name) stays, without content: \(error)")
+        }
     }
 
     private func make(

@@ -28,6 +28,10 @@ extension FileSystem {
         case .room(let bytes): try await waitForRoom(bytes)
         case .upload(let node):
             try await asking("uploading \(node)") { () async throws(BucketError) in try await reconciler.drain(node) }
+        case .outcome(let node):
+            try await asking("the last upload of \(node)") { () async throws(BucketError) in
+                try await reconciler.settle(node)
+            }
         }
     }
 
@@ -55,7 +59,7 @@ extension FileSystem {
                     // It may just have been moved, or uploaded anew.
                     guard case .versionGone = failure, tried != origin else { throw failure }
                     tried = origin
-                    if try self.origin(of: id) == origin {
+                    if try self.origin(of: id) == origin, try await !reconciler.adoptWritten(id) {
                         try await discovery.revisit(id)
                         throw failure
                     }

@@ -8,8 +8,8 @@ public struct LayerCall: Sendable, Equatable {
 
         /// Whether carrying the call out twice does no more than carrying it out once, so that it may be tried again
         /// even if it may have happened. A write that happened makes its own repetition fail on its condition, and
-        /// could overwrite what somebody wrote in between.
-        var isRepeatable: Bool { self != .write && self != .copy }
+        /// could overwrite what somebody wrote in between; a delete that happens late removes what was written again.
+        var isRepeatable: Bool { self != .write && self != .copy && self != .delete }
     }
 
     public var operation: Operation

@@ -4,9 +4,10 @@ import Telemetry
 
 /// A store that tries again what failed for a passing reason, after waits with full jitter or as the store asks.
 ///
-/// Reads, lists, heads and deletes are tried again whatever the passing reason. Writes and copies only if the error says
-/// that nothing happened (throttled): others go up, for whoever asked can find out what happened, and a blind second try
-/// of a conditional write could fail on the first one's success.
+/// Reads, lists and heads are tried again whatever the passing reason. Writes, copies and deletes only if the error says
+/// that nothing happened (throttled): others go up, for whoever asked can find out what happened. A blind second try of a
+/// conditional write could fail on the first one's success, and a delete that is carried out late must be known of before
+/// the same bytes are written there again.
 public final class Retrying: Interceptor {
     public let store: any ObjectStore
     private let policy: RetryPolicy

@@ -61,6 +61,8 @@ public struct FaultRates: Sendable {
     public var corruptBody = 0.0
     public var stallMilliseconds: Int64 = 10
     public var lateCalls = 3
+    /// A late request is carried out after so long at the latest, without further calls; nil: only after those.
+    public var lateMilliseconds: Int64?
 
     public init() {}
 

@@ -209,7 +209,16 @@ public final class FaultyStore: ObjectStore {
             if Task.isCancelled { throw error(.cancelled, call, "stalled") }
         case .runLate(let calls):
             let late = Hook<Void, Task<Void, Never>> { Task { _ = try? await request() } }
-            state.withLock { $0.late.append(Late(callsLeft: calls, request: late)) }
+            let milliseconds = state.withLock { state -> Int64? in
+                state.late.append(Late(callsLeft: calls, request: late))
+                return state.rates.lateMilliseconds.map { Int64.random(in: 0...$0, using: &state.generator) }
+            }
+            if let milliseconds {
+                Task {
+                    await time.sleep(milliseconds: milliseconds)
+                    await finishLate()
+                }
+            }
             throw error(.timedOut, call, "injected, runs late")
         default: break
         }

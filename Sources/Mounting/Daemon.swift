@@ -131,7 +131,8 @@ public final class Daemon: Sendable {
         }
         notice = start.notice ?? stack.notice
         stack.start(prior: start.prior)
-        if stack.recoveredFiles > 0 { log.info("mount", "carrying on with \(stack.recoveredFiles) files") }
+        let changed = stack.recovered.changedFiles
+        if changed > 0 { log.info("mount", "carrying on with \(changed) files") }
     }
 
     private static func options(

@@ -19,7 +19,7 @@ final class Stack: Sendable {
     let fileSystem: FileSystem
     let disk: ContentDisk
     /// Files whose changes an earlier run had not uploaded.
-    let recoveredFiles: Int
+    let recovered: Recovered
     /// Files with changes that could only be kept apart, for who mounts.
     let notice: String?
 
@@ -38,7 +38,7 @@ final class Stack: Sendable {
             tree = try Tree(path: directory.database, defaults: defaults, newCacheID: identity.id, now: time.now())
             disk = try ContentDisk(of: directory.path)
             cache = try BlockCache(settings: Self.cacheSettings(configuration, directory, disk), log: log)
-            recoveredFiles = try Recovery.run(
+            recovered = try Recovery.run(
                 tree: tree, cache: cache, trustClean: prior != .powerLost, isOpen: { references[$0] }, log: log)
         } catch {
             throw MountFailure(.cache, "cache directory \(directory.path): \(error)")
@@ -56,7 +56,8 @@ final class Stack: Sendable {
         let discovery = Discovery(tree: tree, store: backend.store, settings: discovering, time: time, log: log)
         reconciler = Reconciler(
             tree: tree, cache: cache, store: backend.store, fetcher: fetcher, discovery: discovery,
-            settings: Self.reconcilerSettings(configuration), time: time, log: log, seed: UInt64.random(in: 0...(.max)))
+            settings: Self.reconcilerSettings(configuration), time: time, log: log, seed: UInt64.random(in: 0...(.max)),
+            unsettled: recovered.unsettled)
         fileSystem = FileSystem(
             tree: tree, cache: cache, fetcher: fetcher, discovery: discovery, reconciler: reconciler,
             settings: Self.fileSystemSettings(configuration), time: time, log: log, references: references)

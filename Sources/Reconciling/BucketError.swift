@@ -10,6 +10,8 @@ public enum BucketError: Error, Sendable, CustomStringConvertible {
     case cache(CacheError)
     /// The object's version that the cached part belongs to is gone from the bucket, and the rest is not here.
     case versionGone(String)
+    /// The store may still be carrying out a request whose answer was lost: to be looked at after so long.
+    case undecided(milliseconds: Int64)
 
     public var description: String {
         switch self {
@@ -17,6 +19,7 @@ public enum BucketError: Error, Sendable, CustomStringConvertible {
         case .tree(let error): error.description
         case .cache(let error): error.description
         case .versionGone(let key): "\(key): the version that was open is no longer in the bucket"
+        case .undecided(let milliseconds): "what became of the last request is looked at in \(milliseconds) ms"
         }
     }
 

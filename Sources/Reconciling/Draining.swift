@@ -12,6 +12,9 @@ public struct ReconcileStatus: Sendable {
 }
 
 extension Reconciler {
+    /// Leftovers beyond this number are waited for without a look at who reads them.
+    private static let maximumRead = 1_000
+
     public func status() throws(BucketError) -> ReconcileStatus {
         let backlog = try inTree(tree.backlog())
         return state.withLock { state in
@@ -22,14 +25,26 @@ extension Reconciler {
         }
     }
 
-    /// Returns when the bucket has everything that the tree had at the call, or when the task is cancelled.
+    /// Returns when the bucket has everything that the tree had at the call, or when the task is cancelled. Objects of
+    /// removed files that are still open, and read from there, go when those are closed.
     public func drain() async throws(BucketError) {
         try await hurried { () async throws(BucketError) in
             while !Task.isCancelled {
-                if try inTree(tree.backlog().isEmpty) { return }
+                if try isDrained() { return }
                 await pause()
             }
         }
+    }
+
+    private func isDrained() throws(BucketError) -> Bool {
+        let backlog = try inTree(tree.backlog())
+        if backlog.isEmpty { return true }
+        guard backlog.names == 0, backlog.leftovers <= Int64(Reconciler.maximumRead) else { return false }
+        for key in try inTree(tree.leftovers(limit: Reconciler.maximumRead)) {
+            guard let held = try inTree(tree.held(at: key)), held.owner == nil, try isBeingRead(held)
+            else { return false }
+        }
+        return true
     }
 
     /// Returns when the bucket has the node as it is now. Throws when the store refuses it.

@@ -21,7 +21,7 @@ extension Reconciler {
         AttributeMapping.metadata(of: node, at: attempt.key, tag: attempt.tag, content: attempt.revision)
     }
 
-    /// Sends a write and records what came of it. Returns whether it is in the bucket. A failed condition is looked
+    /// Sends a write and records what came of it. Returns whether it is in the bucket and the name has it. A failed condition is looked
     /// into; a write whose outcome is unknown stays on record and is verified when the name is next looked at.
     @discardableResult
     func carryOut(
@@ -33,15 +33,18 @@ extension Reconciler {
                 try await verify(attempt, situation)
                 return false
             }
-            try inTree(tree.finish(attempt, info))
-            return true
+            return try inTree(tree.finish(attempt, info))
         case .failure(let error):
             if error.kind == .conditionFailed {
                 try await verify(attempt, situation)
                 // Looked at again after a while: a server may go on refusing what it says is the present version.
                 throw .store(error)
             }
-            if !error.mayHaveHappened { try inTree(tree.abandon(attempt)) }
+            if error.mayHaveHappened {
+                noteUndecided(attempt.key)
+            } else {
+                try inTree(tree.abandon(attempt))
+            }
             throw .store(error)
         }
     }
@@ -72,16 +75,23 @@ extension Reconciler {
 
     /// Finds out what became of a write by the tag of what is at the key now.
     func verify(_ attempt: Attempt, _ situation: Situation) async throws(BucketError) {
+        try await findOutcome(of: attempt, situation)
+        try noteSettled(attempt.node)
+    }
+
+    private func findOutcome(of attempt: Attempt, _ situation: Situation) async throws(BucketError) {
         let info: ObjectInfo
         do throws(StoreError) {
             info = try await objects.head(attempt.key)
         } catch let error {
             guard error.kind == .notFound else { throw .store(error) }
+            try requireDecided(attempt.key)
             return try await nothingThere(attempt, situation)
         }
         guard let etag = info.etag else { return try inTree(tree.abandon(attempt)) }
         let tag = info.metadata?["pail"]
         if tag == attempt.tag { return try adopt(attempt, info, etag) }
+        try requireDecided(attempt.key)
         if try inTree(tree.held(at: attempt.key))?.etag == etag { return try inTree(tree.abandon(attempt)) }
         if let tag, tree.isOwn(tag: tag) {
             return try inTree(tree.recognise(attempt.key, etag: etag, sizeBytes: info.sizeBytes))
@@ -92,15 +102,26 @@ extension Reconciler {
     }
 
     /// The write is in the bucket. Whether the cache has changed since can't be told, so what is dirty is sent again.
-    private func adopt(_ attempt: Attempt, _ info: ObjectInfo, _ etag: ETag) throws(BucketError) {
-        try inTree(tree.finish(attempt, info))
-        guard let file = contents.existing(attempt.node.raw), file.isDirty else { return }
+    func adopt(_ attempt: Attempt, _ info: ObjectInfo, _ etag: ETag) throws(BucketError) {
+        _ = try inTree(tree.finish(attempt, info))
+        guard let file = contents.existing(attempt.node.raw), file.isDirty else {
+            return try takeSize(of: attempt, info)
+        }
         do throws(TreeError) {
             try tree.touchContent(attempt.node)
         } catch let error {
             if case .notFound = error { return }
             throw .tree(error)
         }
+    }
+
+    /// The tree may have an older size than the version that the bucket has.
+    private func takeSize(of attempt: Attempt, _ info: ObjectInfo) throws(BucketError) {
+        guard isUnsettled(attempt.node), let node = try inTree(tree.node(attempt.node)),
+            node.origin?.etag == info.etag
+        else { return }
+        try inTree(
+            tree.settle(node.id, sizeBytes: info.sizeBytes, modified: node.modified, changed: node.changed))
     }
 
     private func nothingThere(_ attempt: Attempt, _ situation: Situation) async throws(BucketError) {
@@ -158,7 +179,7 @@ extension Reconciler {
             guard try inTree(tree.isExpendable(held)) else {
                 return putOff(.leftover(key), milliseconds: Reconciler.waitMilliseconds)
             }
-            if isProtected(held.node) { return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 500) }
+            if try isBeingRead(held) { return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 500) }
             // A name that wants the key will replace the object; deleting it first would leave a gap.
             if try inTree(tree.nameWanting(key)) != nil {
                 return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
@@ -168,6 +189,7 @@ extension Reconciler {
             switch await outcome(try await objects.delete(key, condition: .matches(held.etag))) {
             case .success: try inTree(tree.release(key, etag: held.etag))
             case .failure(let error):
+                if error.mayHaveHappened { noteUndecided(key) }
                 guard error.kind == .conditionFailed || error.kind == .notFound else { throw .store(error) }
                 try await reconsider(held)
             }
@@ -185,12 +207,15 @@ extension Reconciler {
             if let tag = info.metadata?["pail"], tree.isOwn(tag: tag), let etag = info.etag {
                 try inTree(tree.recognise(key, etag: etag, sizeBytes: info.sizeBytes))
             } else {
+                try requireDecided(key)
                 try inTree(tree.abandon(attempt))
             }
         case .failure(let error):
             guard error.kind == .notFound else { throw .store(error) }
+            try requireDecided(key)
             try inTree(tree.abandon(attempt))
         }
+        try noteSettled(attempt.node)
         putOff(.leftover(key), milliseconds: 0)
     }
 

@@ -13,8 +13,8 @@ public final class Reconciler: Sendable {
         public var delayMilliseconds: Int64 = 1_000
         /// Pieces of work at one time.
         public var concurrency = 16
-        /// After a start that follows a crash: how long to wait before the outcome of interrupted writes is looked
-        /// at, since the store may still be carrying them out.
+        /// How long a store may still be carrying out a write or delete whose answer was lost, or that a crash
+        /// interrupted: its outcome is looked at after that.
         public var settleMilliseconds: Int64 = 2_000
         /// Waits after failures; the number of attempts is not limited by it.
         public var retry = RetryPolicy(attempts: .max, baseMilliseconds: 250, ceilingMilliseconds: 20_000)
@@ -45,6 +45,8 @@ public final class Reconciler: Sendable {
         var busyWork: Set<Work> = []
         var again: Set<Work> = []
         var failures: [Work: Failure] = [:]
+        /// Until when the store may still be carrying out a request to a key, of those whose answer was lost.
+        var undecided: [ByteString: Timestamp] = [:]
         var hurries = 0
         var pausedUntil: Timestamp?
         var isStopping = false
@@ -75,10 +77,15 @@ public final class Reconciler: Sendable {
     private let looker = Lock<Hook<NodeID, Void>?>(nil)
     private let loop = Lock<Task<Void, Never>?>(nil)
     private let wakeups = Lock(0)
+    /// See `settle`.
+    let unsettled: Lock<Set<NodeID>>
+    /// When what a crash interrupted is looked at.
+    let settled: Timestamp
 
+    /// - Parameter unsettled: what `Recovery` found.
     public init(
         tree: Tree, cache: BlockCache, store: any ObjectStore, fetcher: Fetcher, discovery: Discovery,
-        settings: Settings, time: any TimeSource, log: Log, seed: UInt64
+        settings: Settings, time: any TimeSource, log: Log, seed: UInt64, unsettled: Set<NodeID> = []
     ) {
         self.tree = tree
         contents = cache
@@ -89,6 +96,8 @@ public final class Reconciler: Sendable {
         self.settings = settings
         self.time = time
         self.log = log
+        self.unsettled = Lock(unsettled)
+        settled = time.monotonic().adding(milliseconds: settings.settleMilliseconds)
         state.withLock { $0.generator = SeededGenerator(seed: seed) }
         tree.observe(Hook { [weak self] work in self?.note(work) })
     }
@@ -102,6 +111,12 @@ public final class Reconciler: Sendable {
     public func lookBeforeUpload(_ hook: Hook<NodeID, Void>) { looker.withLock { $0 = hook } }
 
     func look(at node: NodeID) { looker.withLock { $0 }?.call(node) }
+
+    /// Whether an open file has what it still has to fetch from this object.
+    func isBeingRead(_ held: HeldObject) throws(BucketError) -> Bool {
+        guard isProtected(held.node), let origin = try inTree(tree.node(held.node))?.origin else { return false }
+        return origin.key == held.key && origin.etag == held.etag
+    }
 
     /// Begins to work. - Parameter afterCrash: the last run didn't end by `stop`.
     public func start(afterCrash: Bool) {
@@ -267,6 +282,8 @@ public final class Reconciler: Sendable {
             case .success:
                 state.failures[work] = nil
                 if isWantedAgain { state.queue.put(work, due: now, now: now, limit: 0) }
+            case .failure(.undecided(let milliseconds)):
+                state.queue.put(work, due: now.adding(milliseconds: milliseconds), now: now, limit: milliseconds)
             case .failure(let error):
                 if error.isBusy {
                     // No failure: it has to wait for who writes.
@@ -282,7 +299,7 @@ public final class Reconciler: Sendable {
                 state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
             }
         }
-        if case .failure(let error) = result, !error.isBusy {
+        if case .failure(let error) = result, !error.isUndecided, !error.isBusy {
             log.warning("reconcile", "\(describe(work)): \(error); will retry")
         }
         progress.fire()
@@ -325,6 +342,8 @@ public final class Reconciler: Sendable {
 }
 
 extension BucketError {
+    fileprivate var isUndecided: Bool { if case .undecided = self { true } else { false } }
+
     /// The store as a whole can't be reached, so other work would fail too.
     fileprivate var isOutage: Bool {
         guard case .store(let error) = self else { return false }

@@ -23,11 +23,11 @@ extension Reconciler {
                 continue
             }
             if case .wait(let owner) = step { return try await wait(situation, for: owner) }
-            // One name of a node at a time, so that the node's versions reach the bucket in order.
-            let node = ByteString("/node/\(situation.node.id.raw)")
             let keys = Set(
-                [situation.wanted, situation.attempt?.key, situation.held?.key, situation.twin?.key, node]
-                    .compactMap { $0 })
+                [
+                    situation.wanted, situation.attempt?.key, situation.held?.key, situation.twin?.key,
+                    nodeKey(situation.node.id),
+                ].compactMap { $0 })
             let isDone = try await orWait(name, with: keys) { () async throws(BucketError) in
                 // The look was before the keys were taken; look again.
                 guard let situation = try inTree(tree.situation(of: name)), Step.next(situation) == step
@@ -46,6 +46,8 @@ extension Reconciler {
             // What a moved directory holds has perhaps been listed only; it keeps the attributes that it has.
             return try await discovery.attributes(situation.node.id)
         }
+        // A delete that is carried out late would take the same bytes away again.
+        if step.writesAttributes { try requireDecided(situation.wanted) }
         switch step {
         case .close, .wait: break
         case .verify(let attempt): try await verify(attempt, situation)
@@ -127,6 +129,7 @@ extension Reconciler {
     }
 
     private func uploadFile(_ situation: Situation, _ condition: Condition) async throws(BucketError) {
+        if isUnsettled(situation.node.id) { return try await settle(situation.node.id) }
         guard let file = try content(of: situation.node) else {
             throw .versionGone("\(situation.name.name): its content is not in the cache")
         }
@@ -146,7 +149,7 @@ extension Reconciler {
         try durable.get()
     }
 
-    /// Returns whether the snapshot is in the bucket.
+    /// Returns whether the snapshot is in the bucket, as the name's content.
     private func send(
         _ snapshot: Snapshot, _ file: CachedFile, _ situation: Situation, _ condition: Condition,
         version: Int64
@@ -158,7 +161,13 @@ extension Reconciler {
         }
         let (plan, missing) = snapshot.plan(
             base: base, baseSizeBytes: node.origin?.sizeBytes ?? 0, granularity: capabilities.rangeGranularityBytes)
-        try await fetch(missing, into: file, node)
+        do throws(BucketError) {
+            try await fetch(missing, into: file, node)
+        } catch {
+            guard case .versionGone = error, let origin = node.origin else { throw error }
+            try await giveUp(situation, origin)
+            return false
+        }
         let attempt = try await begin(
             situation, content: version, revision: snapshot.isClean ? situation.revision(version) : nil)
         let isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
@@ -262,9 +271,13 @@ extension Reconciler {
                 metadata: metadata(of: situation.node, for: attempt), contentType: nil, condition: .absent)
         }
         switch copied {
-        case .success(let info): try inTree(tree.finish(attempt, info))
+        case .success(let info): _ = try inTree(tree.finish(attempt, info))
         case .failure(let error):
-            if !error.mayHaveHappened { try inTree(tree.abandon(attempt)) }
+            if error.mayHaveHappened {
+                noteUndecided(attempt.key)
+            } else {
+                try inTree(tree.abandon(attempt))
+            }
             throw .store(error)
         }
     }

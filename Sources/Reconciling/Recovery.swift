@@ -4,6 +4,15 @@ import Primitives
 import Telemetry
 import Tree
 
+/// What a start found.
+public struct Recovered: Sendable {
+    /// Files with changes that are not yet in the bucket.
+    public var changedFiles: Int
+    /// Files of which the local content went with a power loss while it was being uploaded: what they hold is known
+    /// when the upload's outcome is (`Reconciler.settle`).
+    public var unsettled: Set<NodeID>
+}
+
 /// Brings tree and cache together after a start, whatever the last run ended by.
 public enum Recovery {
     private static let batch = 1_000
@@ -11,16 +20,20 @@ public enum Recovery {
     /// - Parameter trustClean: the machine has not been switched off since the last run, so what the cache holds
     ///   unsynced is really on the disk.
     /// - Parameter isOpen: whether a node without a name is still open in a mount that lives on.
-    /// - Returns: how many files had changes that were not yet uploaded.
     public static func run(
         tree: Tree, cache: BlockCache, trustClean: Bool, isOpen: (NodeID) -> Bool = { _ in false }, log: Log
-    ) throws(BucketError) -> Int {
+    ) throws(BucketError) -> Recovered {
         // Contents are removed for what the tree says: after power loss it must not say something else.
         try inTree(tree.makeDurable())
         let scan = try inCache(cache.startScan(trustClean: trustClean))
-        var dirty = 0
+        var dirty = Set<NodeID>()
         var present = Set<UInt64>()
         let highest = try inTree(tree.highestNode())
+        if scan.highest > highest.raw {
+            // Another power loss may bring back what is removed now: nobody else may have these numbers.
+            try inTree(tree.reserveNodes(upTo: NodeID(scan.highest)))
+            try inTree(tree.makeDurable())
+        }
         for found in scan.files {
             guard let node = try inTree(tree.node(NodeID(found.id))), node.links > 0 || isOpen(node.id) else {
                 if found.isDirty, found.id > highest.raw {
@@ -31,7 +44,7 @@ public enum Recovery {
                 continue
             }
             let isAsRecorded = (found.sizeBytes, found.modified) == (node.sizeBytes, node.modified)
-            if !found.isDirty, isAsRecorded, !trustClean, node.origin != nil {
+            if found.isUnseen, !found.isDirty, isAsRecorded, !trustClean, node.origin != nil {
                 // It may never have reached the disk, and can be fetched again.
                 cache.remove(found.id)
                 continue
@@ -39,7 +52,7 @@ public enum Recovery {
             present.insert(found.id)
             // Of two changes within a tick of the clock the second one can't be told.
             guard found.isDirty || found.isUnseen else { continue }
-            dirty += 1
+            dirty.insert(node.id)
             try inTree(tree.touchContent(node.id))
             let modified = node.isLive || found.isUnseen ? found.modified : node.modified
             try inTree(
@@ -50,9 +63,10 @@ public enum Recovery {
             log.error("recovery", "the page map of node \(id) can't be read; set aside in lost+found")
         }
         try settleLive(tree, present, log)
-        try makeMissing(tree, cache, present, log)
+        let unsettled = Set(try inTree(tree.interruptedUploads())).subtracting(dirty)
+        try makeMissing(tree, cache, present: present, unsettled: unsettled, log)
         try forgetOrphans(tree, cache, isOpen)
-        return dirty
+        return Recovered(changedFiles: dirty.count, unsettled: unsettled)
     }
 
     /// Content of a node that the tree has never had: what it knew of it was lost.
@@ -77,7 +91,7 @@ public enum Recovery {
 
     /// Files made here whose content never reached the disk are empty.
     private static func makeMissing(
-        _ tree: Tree, _ cache: BlockCache, _ present: Set<UInt64>, _ log: Log
+        _ tree: Tree, _ cache: BlockCache, present: Set<UInt64>, unsettled: Set<NodeID>, _ log: Log
     ) throws(BucketError) {
         var after = NameID(0)
         while true {
@@ -87,15 +101,18 @@ public enum Recovery {
             after = last
             for id in names {
                 guard let name = try inTree(tree.name(id)), let node = try inTree(tree.node(name.node)),
-                    node.isFile, node.origin == nil, !present.contains(node.id.raw),
+                    node.isFile, node.origin == nil, !present.contains(node.id.raw), !unsettled.contains(node.id),
                     cache.existing(node.id.raw) == nil
                 else { continue }
                 if node.sizeBytes > 0 { log.error("recovery", "the content of \(name.name) never reached the disk") }
-                _ = try inCache(cache.create(node.id.raw))
-                try inTree(
-                    tree.settle(node.id, sizeBytes: 0, modified: node.modified, changed: node.changed))
+                try makeEmpty(node, tree, cache)
             }
         }
+    }
+
+    static func makeEmpty(_ node: Node, _ tree: Tree, _ cache: BlockCache) throws(BucketError) {
+        _ = try inCache(cache.create(node.id.raw))
+        try inTree(tree.settle(node.id, sizeBytes: 0, modified: node.modified, changed: node.changed))
     }
 
     private static func forgetOrphans(

@@ -139,9 +139,11 @@ extension Tree {
 
     /// Records that the attempt's write is in the bucket. What the name held elsewhere becomes a leftover; if the
     /// name is gone or leads to another node by now, so does what was written.
-    public func finish(_ attempt: Attempt, _ info: ObjectInfo) throws(TreeError) {
+    /// - Returns: false in that case: the node's content is not safe in the bucket.
+    @discardableResult
+    public func finish(_ attempt: Attempt, _ info: ObjectInfo) throws(TreeError) -> Bool {
         guard let etag = info.etag else { preconditionFailure("a finished write has a version") }
-        try change { change in
+        return try change { change in
             try change.close(attempt)
             let name = try change.connection.name(attempt.name)
             let isWanted = name?.node == attempt.node
@@ -152,7 +154,7 @@ extension Tree {
                     revision: attempt.revision))
             guard isWanted, var node = try change.connection.node(attempt.node) else {
                 change.isLeftOver(attempt.key)
-                return
+                return false
             }
             try change.disown(attempt.name, except: attempt.key)
             if node.isFile, try change.connection.isNewest(attempt) {
@@ -161,6 +163,7 @@ extension Tree {
                 try node.update(in: change.connection)
             }
             try change.needsWork(attempt.name)
+            return true
         }
     }
 

@@ -62,4 +62,13 @@ extension Tree {
             } ?? .root
         }
     }
+
+    /// No node made from now on has this number or a lower one.
+    public func reserveNodes(upTo highest: NodeID) throws(TreeError) {
+        try change { change in
+            try change.run(
+                "UPDATE sqlite_sequence SET seq = ? WHERE name = 'nodes' AND seq < ?",
+                [.int(Int64(highest.raw)), .int(Int64(highest.raw))])
+        }
+    }
 }

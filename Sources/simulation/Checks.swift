@@ -21,6 +21,15 @@ struct Expectation {
     }
 
     mutating func clear() { self = Expectation() }
+
+    /// What each file may hold, as a mixture, that had these versions since its last sync.
+    func possible(of versions: [Int: [[UInt8]]]) -> [[[UInt8]]] {
+        versions.map { file, versions in
+            let last = isLoose ? versions : Array(versions.suffix(1))
+            guard let inFlight, inFlight.file == file, let next = inFlight.after.contents[file] else { return last }
+            return last + [next]
+        }.filter { $0.count > 1 }
+    }
 }
 
 extension Run {
@@ -238,25 +247,11 @@ extension Run {
                 try fs.open(node, flags: O_RDONLY, caller).handle
             }
             defer { try? fs.release(handle) }
-            if let bytes = try uploaded(node) { return bytes }
             return try ask("read \(path)") { () throws(Failure) in
                 let size = try fs.attributes(node, handle: nil).sizeBytes
                 return try readAll(handle, bytes: Int(size) + 10)
             }
         }
-    }
-
-    /// What a file will hold whose upload was under way at a power loss that took the local content: the upload was
-    /// carried out, and takes its place when its outcome is looked at.
-    private func uploaded(_ node: NodeID) throws -> [UInt8]? {
-        guard expectation.isLoose, let life, life.cache.existing(node.raw)?.isDirty != true else { return nil }
-        for name in try life.tree.names(of: node) {
-            guard let key = try life.tree.wantedKey(of: name.id), let attempt = try life.tree.attempt(at: key),
-                let object = world.bucket.object(key), object.info.metadata?["pail"] == attempt.tag
-            else { continue }
-            return object.bytes
-        }
-        return nil
     }
 
     func outcome<Answer>(_ call: () throws(Failure) -> Answer) -> Result<Answer, Failure> {

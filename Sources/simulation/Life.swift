@@ -42,14 +42,15 @@ final class Life {
         cacheSettings.limitBytes = world.conditions.cacheBytes
         cacheSettings.maximumDirtyBytes = world.conditions.cacheBytes / 5 * 4
         cache = try BlockCache(settings: cacheSettings, time: time, log: log)
-        _ = try Recovery.run(tree: tree, cache: cache, trustClean: crash != .powerLoss, log: log)
+        let recovered = try Recovery.run(tree: tree, cache: cache, trustClean: crash != .powerLoss, log: log)
         let fetcher = Fetcher(cache: cache, store: store, time: time)
         var discovering = Discovery.Settings()
         discovering.refreshMilliseconds = world.conditions.refreshMilliseconds
         let discovery = Discovery(tree: tree, store: store, settings: discovering, time: time, log: log)
         reconciler = Reconciler(
             tree: tree, cache: cache, store: store, fetcher: fetcher, discovery: discovery,
-            settings: Life.reconcilerSettings(world.conditions), time: time, log: log, seed: seed)
+            settings: Life.reconcilerSettings(world.conditions), time: time, log: log, seed: seed,
+            unsettled: recovered.unsettled)
         var settings = FileSystem.Settings()
         settings.syncsToBucket = world.conditions.syncsToBucket
         fs = FileSystem(

@@ -57,6 +57,8 @@ extension World.Conditions {
             rates.throttled = 0.02
             rates.loseReply = 0.05
             rates.timedOut = 0.03
+            rates.runLate = 0.02
+            rates.lateMilliseconds = 1_000
             rates.stall = 0.05
             rates.stallMilliseconds = 300
             rates.corruptBody = 0.01

@@ -92,7 +92,10 @@ struct Reference {
         case .open(_, let path, _): ok(hasParent(path) && (entries[path] == nil || file(at: path) != nil))
         case .write(let slot, _, _), .read(let slot), .sync(let slot), .close(let slot):
             slots[slot] == nil ? .isNoUse : .succeeds
-        case .resize(let path, _), .changeMode(let path, _): ok(hasParent(path) && file(at: path) != nil)
+        case .resize(let path, _): ok(hasParent(path) && file(at: path) != nil)
+        // Only files' modes are kept here; by now another kind may have the name.
+        case .changeMode(let path, _) where hasParent(path) && entries[path] != nil && file(at: path) == nil: .isNoUse
+        case .changeMode(let path, _): ok(hasParent(path) && file(at: path) != nil)
         case .makeDirectory(let path), .symlink(let path, _): ok(hasParent(path) && entries[path] == nil)
         case .link(let path, let new):
             ok(hasParent(path) && file(at: path) != nil && hasParent(new) && entries[new] == nil)
@@ -211,16 +214,17 @@ enum Mixture {
             versions.contains(where: { $0.count == bytes.count || (isWholePages && $0.count > bytes.count) })
         else { return false }
         for lower in stride(from: 0, to: bytes.count, by: Inode.sectorBytes) {
-            let upper = min(lower + Inode.sectorBytes, bytes.count)
-            let sector = bytes[lower..<upper]
-            let isKnown = versions.contains { version in
-                for index in lower..<upper where (index < version.count ? version[index] : 0) != bytes[index] {
-                    return false
-                }
-                return true
+            let sector = lower..<min(lower + Inode.sectorBytes, bytes.count)
+            if versions.contains(where: { version in sector.allSatisfy { has(version, $0, bytes[$0]) } }) { continue }
+            // What is fetched for the end of an object's last page meets what was written there, in mid-sector.
+            for index in sector where bytes[index] != 0 {
+                if !versions.contains(where: { has($0, index, bytes[index]) }) { return false }
             }
-            if !isKnown, sector.contains(where: { $0 != 0 }) { return false }
         }
         return true
+    }
+
+    private static func has(_ version: [UInt8], _ index: Int, _ byte: UInt8) -> Bool {
+        (index < version.count ? version[index] : 0) == byte
     }
 }

@@ -40,7 +40,7 @@ extension Run {
                 })
         else { return }
         forget(entry)
-        world.witness.approve(bytes)
+        world.witness.approve(bytes, at: key)
         let count = try attempt(name) { () throws(Failure) in
             let result = bytes.withUnsafeBytes { buffer -> Result<Int, Failure> in
                 do throws(Failure) {
@@ -67,10 +67,9 @@ extension Run {
 
     func removeShared(_ name: String) throws {
         guard let life else { return }
-        let removed: Void? = try attempt(name) { () throws(Failure) in
-            try life.fs.unlink(.root, ByteString(name), caller)
-        }
-        if removed != nil { shared.giveUp(name) }
+        // Also if it dies meanwhile: then nobody knows.
+        shared.giveUp(name)
+        try attempt(name) { () throws(Failure) in try life.fs.unlink(.root, ByteString(name), caller) }
     }
 
     /// nil if it failed, as it may. The version on which it works counts as shown.
@@ -79,6 +78,7 @@ extension Run {
         for _ in 0..<Run.maximumRounds {
             let version = life.flatMap { heldVersion(name, $0) }
             let result = outcome(call)
+            if world.disk.isDead, let version { world.witness.show(version.key, version.etag) }
             try look()
             switch result {
             case .success(let answer):

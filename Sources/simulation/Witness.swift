@@ -19,6 +19,10 @@ final class Witness: Interceptor, @unchecked Sendable {
     private var whole: Set<Int> = [Witness.fingerprint([])]
     /// Contents that the bucket has had at any time.
     private var uploaded: Set<Int> = []
+    /// Contents that were written whole to keys that others write too. A death may leave a mixture of them.
+    private var shared: [ByteString: [[UInt8]]] = [:]
+    /// What a file may hold after a death before anybody has looked: mixtures of these.
+    private var torn: [[[UInt8]]] = []
     private var foreign: Set<Version> = []
     private var shown: Set<Version> = []
 
@@ -32,13 +36,20 @@ final class Witness: Interceptor, @unchecked Sendable {
 
     /// A file has had this content between two calls.
     func approve(_ bytes: [UInt8]) { whole.insert(Self.fingerprint(bytes)) }
+    /// As well, to a name that is not looked at after a death.
+    func approve(_ bytes: [UInt8], at key: ByteString) {
+        approve(bytes)
+        shared[key, default: [[]]].append(bytes)
+    }
+    /// As well, any mixture of them.
+    func tolerate(mixturesOf versions: [[UInt8]]) { torn.append(versions) }
     /// The mount has shown this version of an object to its user.
     func show(_ key: ByteString, _ etag: ETag) { shown.insert(Version(key: key, etag: etag)) }
     func hasHad(_ bytes: [UInt8]) -> Bool { uploaded.contains(Self.fingerprint(bytes)) }
 
     /// Somebody else writes to the bucket.
     func putByOther(_ key: ByteString, _ bytes: [UInt8]) {
-        approve(bytes)
+        approve(bytes, at: key)
         if let etag = bucket.put(key, bytes).etag { foreign.insert(Version(key: key, etag: etag)) }
     }
 
@@ -81,7 +92,7 @@ final class Witness: Interceptor, @unchecked Sendable {
         if let present {
             let print = Self.fingerprint(present.bytes)
             uploaded.insert(print)
-            if !whole.contains(print) {
+            if !whole.contains(print), !isMixture(present.bytes, at: key) {
                 note("the bucket shows \(present.bytes.count) bytes at \(key) that no file ever had as a whole")
             }
         }
@@ -90,6 +101,12 @@ final class Witness: Interceptor, @unchecked Sendable {
         guard foreign.contains(version), !shown.contains(version) else { return }
         guard !bucket.snapshot().contains(where: { $0.bytes == former.bytes }) else { return }
         note("somebody else's version of \(key) was \(present == nil ? "deleted" : "replaced") unseen")
+    }
+
+    private func isMixture(_ bytes: [UInt8], at key: ByteString) -> Bool {
+        // The shared name of the key, or the one whose conflict copy it is.
+        let name = shared.first { key == $0.key || key.description.hasPrefix($0.key.description + ".conflict-") }
+        return (torn + [name?.value ?? []]).contains { Mixture.isPossible(bytes, of: $0) }
     }
 
     private func note(_ violation: String) { self.violation = self.violation ?? violation }

@@ -19,6 +19,18 @@ import Tree
         #expect(rig.bucket.object("a/") != nil)
     }
 
+    @Test func aFileWithoutContentIsNotMade() async throws {
+        let rig = try Rig()
+        let next = try rig.tree.highestNode().raw + 1
+        let shard = rig.directory + "/content/" + (next < 16 ? "0" : "") + String(next, radix: 16)
+        try FileManager.default.removeItem(atPath: shard)
+        #expect(await fails(ENOENT) { try await rig.write("f", [1]) })
+        try FileManager.default.createDirectory(atPath: shard, withIntermediateDirectories: false)
+        #expect(try await rig.list("").isEmpty)
+        try await rig.drain()
+        #expect(rig.objects().isEmpty)
+    }
+
     @Test func objectsOfOthersAreSeen() async throws {
         let rig = try Rig()
         rig.bucket.put("x/y/z.bin", Array("deep".utf8))

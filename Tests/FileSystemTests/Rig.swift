@@ -1,4 +1,3 @@
-import BlockCache
 import FileSystem
 import Foundation
 import Layers
@@ -7,6 +6,7 @@ import ObjectStore
 import Primitives
 import Telemetry
 
+@testable import BlockCache
 @testable import Reconciling
 @testable import Tree
 
@@ -49,7 +49,7 @@ final class Rig: @unchecked Sendable {
         var cacheSettings = BlockCache.Settings(directory: directory)
         cacheSettings.reserveBytes = 0
         cache = try BlockCache(settings: cacheSettings)
-        _ = try Recovery.run(tree: tree, cache: cache, trustClean: trustClean, log: log)
+        let recovered = try Recovery.run(tree: tree, cache: cache, trustClean: trustClean, log: log)
         let fetcher = Fetcher(cache: cache, store: store)
         var discoverySettings = Discovery.Settings()
         discoverySettings.refreshMilliseconds = refreshMilliseconds
@@ -61,7 +61,7 @@ final class Rig: @unchecked Sendable {
         reconcilerSettings.retry = RetryPolicy(attempts: .max, baseMilliseconds: 1, ceilingMilliseconds: 20)
         reconciler = Reconciler(
             tree: tree, cache: cache, store: store, fetcher: fetcher, discovery: discovery,
-            settings: reconcilerSettings, time: time, log: log, seed: 7)
+            settings: reconcilerSettings, time: time, log: log, seed: 7, unsettled: recovered.unsettled)
         var settings = FileSystem.Settings()
         configure(&settings)
         fs = FileSystem(
@@ -89,9 +89,13 @@ final class Rig: @unchecked Sendable {
     }
 
     /// Ends this life as kill -9 would: requests that are under way may or may not be carried out.
-    func kill(powerLoss: Bool = false) async throws {
+    /// - Parameter losing: files of which nothing that was written reached the disk.
+    func kill(powerLoss: Bool = false, losing: [String] = []) async throws {
+        var lost: [String] = []
+        for path in losing { lost.append(cache.path(of: try await node(path).raw)) }
         faulty.unplug()
         try await drop()
+        for path in lost { try FileManager.default.removeItem(atPath: path) }
         faulty.plug()
         try assemble(trustClean: !powerLoss, afterCrash: true)
     }

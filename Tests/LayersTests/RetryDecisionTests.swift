@@ -31,7 +31,7 @@ import Testing
     @Test func writesAndCopiesAreRetriedOnlyIfNothingHappened() {
         for operation in LayerCall.Operation.allCases {
             #expect(isRetry(decide(.throttled, operation)))
-            let isWrite = operation == .write || operation == .copy
+            let isWrite = [.write, .copy, .delete].contains(operation)
             for kind in [StoreError.Kind.unavailable, .timedOut, .corrupt] {
                 #expect(isRetry(decide(kind, operation)) == !isWrite)
             }

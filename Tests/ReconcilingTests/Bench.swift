@@ -96,7 +96,7 @@ final class Session: Sendable {
     let fetcher: Fetcher
     let discovery: Discovery
     let reconciler: Reconciler
-    let recovered: Int
+    let recovered: Recovered
 
     init(_ bench: Bench, _ place: String, afterCrash: Bool, starts: Bool, trustClean: Bool) throws {
         let time = FastTime()
@@ -121,7 +121,7 @@ final class Session: Sendable {
         settings.refusedMilliseconds = 100
         reconciler = Reconciler(
             tree: tree, cache: cache, store: lifeline, fetcher: fetcher, discovery: discovery, settings: settings,
-            time: time, log: log, seed: bench.settings.seed)
+            time: time, log: log, seed: bench.settings.seed, unsettled: recovered.unsettled)
         if starts { reconciler.start(afterCrash: afterCrash) }
     }
 

@@ -152,4 +152,31 @@ import Testing
         await session.die()
         await other.die()
     }
+
+    @Test func contentIsNotSafeWhileOnlyARemovedNameHasIt() async throws {
+        let bench = try Bench()
+        do {
+            let session = try await bench.open()
+            let node = try session.make("a", "one")
+            try session.link("a", to: "b")
+            try await session.drain()
+            session.lifeline.afterNextWrite.withLock { next in
+                next = {
+                    bench.store.unplug()
+                    for name in ["a", "b"] where bench.bucket[name] == "two" { try? session.unlink(name) }
+                }
+            }
+            try session.write(node, "two")
+            for _ in 0..<2_000 where try session.reconciler.status().failing == 0 {
+                await SystemTime().sleep(milliseconds: 1)
+            }
+            #expect(try #require(session.cache.existing(node.raw)).isDirty)
+            await session.die()
+        }
+        bench.store.plug()
+        let session = try await bench.open(afterCrash: true)
+        try await session.drain()
+        #expect(Array(bench.bucket.values) == ["two"])
+        await session.die()
+    }
 }

@@ -278,7 +278,7 @@ final class RandomRun {
         let isTrusted = Int.random(in: 0..<4, using: &generator) > 0
         current = nil
         current = try await bench.open(afterCrash: true, trustClean: isTrusted)
-        note("recovered \(session.recovered)")
+        note("recovered \(session.recovered.changedFiles)")
     }
 
     private func forgetThatClean() throws {

@@ -1,0 +1,120 @@
+import BlockCache
+import ObjectStore
+import Primitives
+import Tree
+
+/// Uploads that a crash interrupted, and files that wait for what became of theirs.
+extension Reconciler {
+    /// Whether what the file holds is not known yet: see `Recovered.unsettled`.
+    public func isUnsettled(_ node: NodeID) -> Bool { unsettled.withLock { $0.contains(node) } }
+
+    /// Returns when what the file holds is known: the content of the interrupted upload if it was carried out, else
+    /// what it had before. Waits out the time in which the store may still be carrying it out.
+    public func settle(_ node: NodeID) async throws(BucketError) {
+        while isUnsettled(node), !Task.isCancelled {
+            for attempt in try inTree(tree.attempts(of: node)) where try await !adoptIfWritten(attempt) {
+                guard time.monotonic() >= settled, let situation = try inTree(tree.situation(of: attempt.name))
+                else { continue }
+                try await whileUnderWay(attempt) { () async throws(BucketError) in
+                    try await verify(attempt, situation)
+                }
+            }
+            try noteSettled(node)
+            if isUnsettled(node) { await time.sleep(milliseconds: Reconciler.waitMilliseconds) }
+        }
+    }
+
+    /// Looks for the file's present version among its own uploads whose outcome was not recorded: it is what a version
+    /// that is gone was replaced by. Returns whether one was found.
+    public func adoptWritten(_ node: NodeID) async throws(BucketError) -> Bool {
+        for attempt in try inTree(tree.attempts(of: node)) where try await adoptIfWritten(attempt) { return true }
+        return false
+    }
+
+    private func adoptIfWritten(_ attempt: Attempt) async throws(BucketError) -> Bool {
+        guard case .success(let info) = await outcome(try await objects.head(attempt.key)), let etag = info.etag,
+            info.metadata?["pail"] == attempt.tag
+        else { return false }
+        try await whileUnderWay(attempt) { () throws(BucketError) in try adopt(attempt, info, etag) }
+        return true
+    }
+
+    /// Runs `body` with the attempt's key for itself, unless the attempt ends before.
+    private func whileUnderWay(
+        _ attempt: Attempt, _ body: () async throws(BucketError) -> Void
+    ) async throws(BucketError) {
+        while try inTree(tree.attempt(at: attempt.key)) == attempt, !Task.isCancelled {
+            let isDone = try await alone(with: [attempt.key, nodeKey(attempt.node)]) { () async throws(BucketError) in
+                guard try inTree(tree.attempt(at: attempt.key)) == attempt else { return }
+                try await body()
+            }
+            if isDone { return }
+            await time.sleep(milliseconds: Reconciler.waitMilliseconds)
+        }
+    }
+
+    /// Takes the file off the list once none of its uploads is open. One that nothing is known of is empty.
+    func noteSettled(_ id: NodeID) throws(BucketError) {
+        guard isUnsettled(id), try inTree(tree.attempts(of: id)).isEmpty else { return }
+        if let node = try inTree(tree.node(id)), node.origin == nil, contents.existing(id.raw) == nil {
+            try Recovery.makeEmpty(node, tree, contents)
+        }
+        unsettled.withLock { _ = $0.remove(id) }
+    }
+
+    /// Remembers that a request to the key may yet be carried out.
+    func noteUndecided(_ key: ByteString) {
+        let now = time.monotonic()
+        state.withLock { state in
+            state.undecided = state.undecided.filter { $0.value > now }
+            state.undecided[key] = now.adding(milliseconds: settings.settleMilliseconds)
+        }
+    }
+
+    /// Throws `.undecided` as long as that is so.
+    func requireDecided(_ key: ByteString) throws(BucketError) {
+        guard let until = state.withLock({ $0.undecided[key] }) else { return }
+        let left = until.milliseconds(since: time.monotonic())
+        if left > 0 { throw .undecided(milliseconds: left) }
+    }
+
+    /// What stands for a node among the keys that are being worked on: one name of it at a time, so that its versions
+    /// reach the bucket in order.
+    func nodeKey(_ node: NodeID) -> ByteString { ByteString("/node/\(node.raw)") }
+
+    // MARK: versions that can't be completed
+
+    /// The version that a local change was made to is gone from the bucket, and not all of it had been fetched. Where
+    /// another name's object has the same content that is used; else what was written here is set aside, and the name
+    /// shows what the bucket has.
+    func giveUp(_ situation: Situation, _ origin: ObjectSource) async throws(BucketError) {
+        let id = situation.node.id
+        if case .success(let info) = await outcome(try await objects.head(origin.key)), info.etag == origin.etag {
+            return
+        }
+        if try await adoptWritten(id) { return }
+        if let held = try inTree(tree.held(at: origin.key)), held.etag == origin.etag,
+            try inTree(tree.isExpendable(held)), try inTree(tree.node(id)?.origin) != origin
+        {
+            return
+        }
+        guard situation.node.links == 1, !isProtected(id) else { throw .versionGone(origin.key.description) }
+        try setAside(situation)
+        try await discovery.list(situation.name.parent)
+    }
+
+    private func setAside(_ situation: Situation) throws(BucketError) {
+        let id = situation.node.id
+        let path = try inTree(tree.path(of: situation.name.id)) ?? situation.name.name
+        if contents.existing(id.raw)?.isDirty == true {
+            let kept = try inCache(contents.setAside(id.raw))
+            log.error(
+                "reconcile",
+                "\(path): the version that was changed here is gone from the bucket, and not all of it had been "
+                    + "fetched; what was written is kept as \(kept), and the name shows what the bucket has")
+        } else {
+            log.warning("reconcile", "\(path) is gone from the bucket, and what was written here went with the power")
+        }
+        discovery.tell(try inTree(tree.forsake(situation.name.id, situation.node, now: time.now())))
+    }
+}
