@@ -92,11 +92,14 @@ extension CachedFile {
         return now.modified
     }
 
-    /// Gives the content another time than that of its last change. Who calls it records the content as changed.
+    /// Gives the content another time than that of its last change. It counts as changed, since a change since the last
+    /// look doesn't show any more; who calls it records that.
     public func restamp(_ modified: Timestamp) throws(CacheError) {
         try writers.withLock { _ throws(CacheError) in
             guard state.withLock({ $0.unseen != nil }) else { return }
+            try becomeDirty()
             try setModified(modified)
+            try recount()
             let now = try stamp()
             state.withLock { state in
                 state.unseen = certain(now)

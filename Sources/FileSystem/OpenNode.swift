@@ -23,8 +23,10 @@ final class OpenNode: Sendable {
     let id: NodeID
     let file: CachedFile
     let state = Lock(State())
-    /// Before `state` and the locks of the content.
+    /// Before the others, and the locks of the content and the tree.
     let mode: Lock<OpenMode>
+    /// So that the tree gets one state after the other.
+    let settling = Lock(())
 
     init(_ id: NodeID, _ file: CachedFile, _ mode: OpenMode) {
         self.id = id

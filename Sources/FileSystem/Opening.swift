@@ -78,13 +78,18 @@ extension FileSystem {
     /// Records in the tree what was written through the node's handles so far.
     func settle(_ open: OpenNode) throws(Failure) {
         try look(open)
-        guard let written = open.state.withLock({ $0.modified }) else { return }
-        try local(
-            tree.settle(open.id, sizeBytes: open.file.sizeBytes, modified: written, changed: written))
-        open.state.withLock { state in
-            guard state.modified == written else { return }
-            state.modified = nil
-            state.announced = nil
+        try open.settling.withLock { _ throws(Failure) in
+            guard let written = open.state.withLock({ $0.modified }) else { return }
+            let stamp = open.file.isUnseen ? open.file.present?.stamp : nil
+            let modified = stamp?.modified ?? written
+            try local(
+                tree.settle(
+                    open.id, sizeBytes: stamp?.sizeBytes ?? open.file.sizeBytes, modified: modified, changed: modified))
+            open.state.withLock { state in
+                guard state.modified == written else { return }
+                state.modified = nil
+                state.announced = nil
+            }
         }
     }
 }

@@ -37,6 +37,8 @@ public enum Route: Sendable, Equatable {
 struct OpenMode: Sendable {
     /// The id of the backing file; 0: requests come to this process.
     var backing: Int32 = 0
+    /// The content is kept from being evicted for it.
+    var isPinned = false
     /// Handles that this process has opened.
     var own = 0
     /// At most so many that the process before has opened.
@@ -111,11 +113,12 @@ extension FileSystem {
     /// Whether a file that nobody has open is to be opened for the kernel's own reading and writing.
     private func mayPass(_ open: OpenNode, _ node: Node, _ flags: Int32, _ files: BackingFiles) -> Bool {
         guard open.file.isWhole else { return false }
+        if files.isChosen, flags & FileSystem.direct == 0 {
+            if flags & O_ACCMODE == O_RDONLY { return true }
+            if !isFollowed(open, node), contents.hasRoom(bytes: FileSystem.unseenRoomBytes) { return true }
+        }
         // Who has it mapped still, past this process, must see what is written.
-        if open.file.isOpenElsewhere { return true }
-        guard files.isChosen, flags & FileSystem.direct == 0 else { return false }
-        if flags & O_ACCMODE == O_RDONLY { return true }
-        return !isFollowed(open, node) && contents.hasRoom(bytes: FileSystem.unseenRoomBytes)
+        return open.file.isOpenElsewhere
     }
 
     /// Whether what is written to the file has to come through this process.
@@ -126,25 +129,28 @@ extension FileSystem {
     }
 
     private func begin(_ open: OpenNode, _ files: BackingFiles, _ mode: inout OpenMode) {
-        guard open.file.pinWhole() else { return }
-        if let id = files.open(open.file.backingDescriptor) {
-            mode.backing = id
-        } else {
-            open.file.unpin()
-        }
+        mode.isPinned = open.file.pinWhole()
+        guard mode.isPinned else { return }
+        mode.backing = files.open(open.file.backingDescriptor) ?? 0
+        if mode.backing == 0 { unpin(open, &mode) }
     }
 
     private func end(_ open: OpenNode, _ mode: inout OpenMode) {
         backing.withLock { $0 }?.close(mode.backing)
         mode.backing = 0
-        open.file.unpin()
+        unpin(open, &mode)
+    }
+
+    private func unpin(_ open: OpenNode, _ mode: inout OpenMode) {
+        if mode.isPinned { open.file.unpin() }
+        mode.isPinned = false
     }
 
     /// The route of one more handle of a file that the kernel reads and writes.
     private func share(_ open: OpenNode, _ node: Node, _ flags: Int32, _ id: Int32) throws(Failure) -> Route {
         let access = flags & O_ACCMODE
         // What is open for reading and writing can be mapped, and stores to memory come past everybody.
-        if access == O_RDWR || access == O_WRONLY && !isFollowed(open, node) { try beginUnseen(open, node, access) }
+        if access == O_RDWR || access == O_WRONLY && !isFollowed(open, node) { try beginUnseen(open, access) }
         if access != O_WRONLY { primeAccess(open, node) }
         let isFollowed = access != O_RDONLY && isFollowed(open, node)
         return isFollowed || flags & FileSystem.direct != 0 ? .both(id) : .kernel(id)

@@ -17,9 +17,12 @@ extension FileSystem {
     private static let endMilliseconds: Int64 = 20
 
     /// From now on the file may be written unseen, also when the process dies before it is known whether it was.
-    func beginUnseen(_ open: OpenNode, _ node: Node, _ access: Int32) throws(Failure) {
+    /// With the file's mode locked.
+    func beginUnseen(_ open: OpenNode, _ access: Int32) throws(Failure) {
         if access == O_RDWR { open.state.withLock { $0.mayBeMapped = true } }
         if open.file.isUnseen { return }
+        try settle(open)
+        let node = try node(open.id)
         try cached(open.file.beginUnseen(modified: node.modified, isInBucket: node.origin != nil))
         keepWatch(open)
         // What the kernel keeps of them it would believe in spite of stores to mapped memory.
@@ -37,9 +40,9 @@ extension FileSystem {
         for open in watch.withLock({ Array($0.files.values) }) { lookAgain(open) }
     }
 
-    /// Records what was written to the node unseen, so that its upload has the right size and time.
+    /// Records what was written to the node, so that its upload has the right size and time.
     func look(at node: NodeID) {
-        guard let open = watch.withLock({ $0.files[node] }) else { return }
+        guard let open = state.withLock({ $0.open[node] }) else { return }
         do throws(Failure) { try settle(open) } catch { log.warning("files", "looking at \(node): \(error)") }
     }
 
@@ -47,8 +50,9 @@ extension FileSystem {
     /// from one that was seen any more.
     func restamp(_ open: OpenNode, _ modified: Timestamp) throws(Failure) {
         guard open.file.isUnseen else { return }
-        try local(tree.touchContent(open.id))
         try cached(open.file.restamp(modified))
+        try noteChange(open, at: modified)
+        try settle(open)
     }
 
     /// Goes on with what the process before has left open or written unseen. To be called before requests are served.
@@ -56,7 +60,8 @@ extension FileSystem {
         for (slot, entry) in references?.openFiles.former ?? [] {
             let mode = OpenMode(backing: entry.backing, former: entry.handles, slot: slot)
             state.withLock { $0.former[entry.node] = mode }
-            if entry.backing != 0 { resume(entry.node) { open in _ = open.file.pinWhole() } }
+            guard entry.backing != 0 else { continue }
+            resume(entry.node) { open in open.mode.withLock { $0.isPinned = open.file.pinWhole() } }
         }
         for id in contents.unseenAtStart {
             resume(NodeID(id)) { open in
@@ -89,16 +94,19 @@ extension FileSystem {
     /// To be called when the file has no handle any more. False while somebody still has it mapped.
     private func endUnseen(_ open: OpenNode) -> Bool {
         do throws(Failure) {
-            let end = try open.mode.withLock { mode throws(Failure) -> (isOver: Bool, changed: Timestamp?) in
-                guard mode.handles == 0 else { return (false, nil) }
+            // Before the mark on the disk goes.
+            try settle(open)
+            let isOver = try open.mode.withLock { mode throws(Failure) -> Bool in
+                guard mode.handles == 0 else { return false }
                 let mayBeMapped = open.state.withLock { $0.mayBeMapped }
-                if mayBeMapped, open.file.isOpenElsewhere { return (false, nil) }
+                if mayBeMapped, open.file.isOpenElsewhere { return false }
                 open.state.withLock { $0.mayBeMapped = false }
-                return (true, try cached(open.file.endUnseen()))
+                if let changed = try cached(open.file.endUnseen()) { try noteChange(open, at: changed) }
+                try settle(open)
+                return true
             }
-            if let changed = end.changed { try noteChange(open, at: changed) }
-            if end.isOver { endWatch(open) }
-            return end.isOver
+            if isOver { endWatch(open) }
+            return isOver
         } catch {
             log.error("files", "recording what was written to \(open.id) failed: \(error)")
             return true
@@ -146,8 +154,12 @@ extension FileSystem {
     }
 
     private func endWatch(_ open: OpenNode) {
-        guard watch.withLock({ $0.files.removeValue(forKey: open.id) }) != nil else { return }
-        endUse(open)
+        let isWatched = open.mode.withLock { mode -> Bool in
+            // Somebody may have opened it again.
+            guard mode.handles == 0, !open.file.isUnseen else { return false }
+            return watch.withLock { $0.files.removeValue(forKey: open.id) } != nil
+        }
+        if isWatched { endUse(open) }
     }
 
     private func lookAgain(_ open: OpenNode) {

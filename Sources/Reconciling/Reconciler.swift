@@ -107,7 +107,7 @@ public final class Reconciler: Sendable {
 
     func isProtected(_ node: NodeID) -> Bool { protector.withLock { $0 }?.call(node) ?? false }
 
-    /// Calls `hook` before a node's content is uploaded, to have noted in the tree what was written without its knowing.
+    /// Calls `hook` before a node's content is uploaded, to have noted in the tree what it doesn't know yet.
     public func lookBeforeUpload(_ hook: Hook<NodeID, Void>) { looker.withLock { $0 = hook } }
 
     func look(at node: NodeID) { looker.withLock { $0 }?.call(node) }

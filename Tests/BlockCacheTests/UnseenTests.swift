@@ -49,6 +49,17 @@ import Testing
         #expect(try file.endUnseen() == nil && !file.isDirty)
     }
 
+    /// What was written before is not to be seen in the time any more.
+    @Test func anotherTimeCountsAsAChange() throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(10_000))
+        try file.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        try writeUnseen(fixture, [1], at: 20_000)
+        try file.restamp(Timestamp(seconds: 5))
+        #expect(file.isDirty && file.modified == Timestamp(seconds: 5))
+        #expect(try file.endUnseen() == nil && file.isDirty)
+    }
+
     @Test func theDiskSaysSoAfterADeath() throws {
         let fixture = try fixture()
         var file: CachedFile? = try clean(fixture, pattern(10_000))
