@@ -132,6 +132,9 @@ extension CachedFile {
         let made = try makeMap(originBytes: min(size, base.sizeBytes), flags: PageMap.present) { made in
             for range in changed { made.markDirty(range) }
         }
+        // What was synced without this map must not depend on it before it is on the disk itself.
+        try made.sync()
+        try cache.syncDirectory(of: id)
         state.withLock { $0.map = made }
         return true
     }

@@ -159,6 +159,26 @@ extension Route {
         #expect(rig.objects() == ["old": Array("AFTER!".utf8), "new": Array("newer".utf8)])
     }
 
+    /// What nobody has written can be fetched again; whether it ever reached the disk is unknown.
+    @Test func afterPowerLossOnlyWhatWasWrittenCounts() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        for name in ["same", "other"] { try await rig.write(name, Array("before".utf8)) }
+        try await rig.drain()
+        let same = try await rig.node("same")
+        _ = try await open(rig, "same", O_RDWR)
+        let other = try await open(rig, "other", O_RDWR)
+        kernel.write(try #require(other.route.id), Array("AFTER!".utf8))
+        try await rig.kill(powerLoss: true)
+        #expect(rig.cache.existing(same.raw) == nil)
+        rig.fs.resume()
+        #expect(try await rig.read("same") == Array("before".utf8))
+        #expect(try await rig.read("other") == Array("AFTER!".utf8))
+        try await rig.drain()
+        #expect(rig.objects() == ["same": Array("before".utf8), "other": Array("AFTER!".utf8)])
+    }
+
     @Test func theNextProcessKnowsHowFilesAreOpen() throws {
         let references = try KernelReferences()
         let first = try #require(references.openFiles.add(.init(node: NodeID(7), backing: 0, handles: 2)))
