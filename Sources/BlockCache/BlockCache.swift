@@ -43,6 +43,7 @@ public final class BlockCache: Sendable {
     struct Shard {
         var records: [UInt64: Record] = [:]
         var open: [UInt64: Holder] = [:]
+        var nameless: Set<UInt64> = []
     }
 
     struct Totals {
@@ -147,6 +148,7 @@ public final class BlockCache: Sendable {
         _ id: UInt64, _ descriptor: Int32, _ path: String, _ initial: FileState, in shard: inout Shard
     ) -> CachedFile {
         var state = initial
+        state.isNameless = shard.nameless.contains(id)
         state.lastUseMilliseconds = now()
         let old = shard.records[id]
         state.countedBytes = state.allocatedBytes
@@ -177,6 +179,7 @@ public final class BlockCache: Sendable {
         var file: CachedFile?
         let gone = shard(of: id).withLock { shard -> Record? in
             file = shard.open.removeValue(forKey: id)?.file
+            shard.nameless.remove(id)
             let mapped = shard.records[id] != nil
             unlink(path)
             if mapped { unlink(path + ".map") }
@@ -193,6 +196,15 @@ public final class BlockCache: Sendable {
         } else if let gone {
             count(bytes: -gone.allocatedBytes, dirty: -gone.dirtyBytes)
         }
+    }
+
+    /// Whether the node has no name: then what is changed in it waits for no upload, and writers don't wait for it.
+    public func setNameless(_ file: CachedFile, _ isNameless: Bool) {
+        shard(of: file.id).withLock { shard in
+            if isNameless { shard.nameless.insert(file.id) } else { shard.nameless.remove(file.id) }
+        }
+        file.state.withLock { $0.isNameless = isNameless }
+        file.countChange()
     }
 
     /// The last reference to a file went.

@@ -68,6 +68,9 @@ public final class CachedFile: Sendable {
     /// Something in it isn't in the bucket yet.
     public var isDirty: Bool { state.withLock { $0.isDirty } }
 
+    /// Set by `BlockCache.setNameless`.
+    public var isNameless: Bool { state.withLock { $0.isNameless } }
+
     /// Nothing of it has to be fetched.
     public var isWhole: Bool { state.withLock { $0.isWhole } }
 

@@ -19,6 +19,8 @@ struct FileState {
     /// Of the content as the bucket has it, while others may write to it; nil: unknown.
     var digests: BlockDigests?
     var isRemoved = false
+    /// Its node has no name: what is changed in it waits for no upload.
+    var isNameless = false
     var upload: ActiveUpload?
     var uploads: UInt64 = 0
     var lastUseMilliseconds: Int64 = 0
@@ -46,7 +48,7 @@ struct FileState {
     var isWhole: Bool { map.map { $0.missingPages == 0 } ?? true }
 
     var dirtyBytes: Int64 {
-        guard isDirty else { return 0 }
+        guard isDirty, !isNameless else { return 0 }
         guard let map else { return allocatedBytes }
         let beyond = max(0, min(sizeBytes - map.originBytes, allocatedBytes))
         return Int64(map.dirtyPages) * PageMap.pageBytes + beyond

@@ -101,7 +101,11 @@ extension FileSystem {
             state.announced = uploads
             return isKnown
         }
-        if !isKnown { try local(tree.touchContent(open.id)) }
+        if !isKnown {
+            try local(tree.touchContent(open.id))
+            // What lost its name to a change in the bucket gets it back.
+            if open.file.isNameless, try node(open.id).links > 0 { contents.setNameless(open.file, false) }
+        }
     }
 
     /// fallocate(2).

@@ -85,7 +85,7 @@ public final class FileSystem: Sendable {
             switch event {
             case .entry(let parent, let name): invalidate(.entry(parent: parent, name: name))
             case .attributes(let node): invalidate(.attributes(node))
-            case .orphan(let node): forgetIfUnused(node)
+            case .orphan(let node): losesLastName(node)
             }
         }
     }
@@ -141,6 +141,7 @@ public final class FileSystem: Sendable {
             return open
         }
         let file = try content(of: node)
+        if node.links == 0 { contents.setNameless(file, true) }
         return state.withLock { state in
             let open =
                 state.open[node.id] ?? OpenNode(node.id, file, state.former.removeValue(forKey: node.id) ?? OpenMode())
@@ -229,6 +230,12 @@ public final class FileSystem: Sendable {
         }
         guard isGone else { return }
         dropFormer(node)
+        forgetIfUnused(node)
+    }
+
+    /// The node's last name went: what is changed in it waits for no upload any more.
+    func losesLastName(_ node: NodeID) {
+        if let open = state.withLock({ $0.open[node] }) { contents.setNameless(open.file, true) }
         forgetIfUnused(node)
     }
 

@@ -135,6 +135,8 @@ extension FileSystem {
         let target = try knownNode(node)
         if target.isDirectory { throw Failure(EPERM) }
         try requireAbsent(parent, name, isDirectory: false)
-        return entry(try local(tree.link(node, parent, name, now: time.now())).node)
+        let entry = entry(try local(tree.link(node, parent, name, now: time.now())).node)
+        if let open = state.withLock({ $0.open[node] }) { contents.setNameless(open.file, false) }
+        return entry
     }
 }

@@ -9,7 +9,7 @@ extension FileSystem {
         try requireWritable()
         if let found = try find(directory(parent), name) { try requireStated(found.node) }
         let removed = try local(tree.unlink(parent, name, now: time.now()))
-        if removed.isOrphan { forgetIfUnused(removed.node.id) }
+        if removed.isOrphan { losesLastName(removed.node.id) }
     }
 
     public func removeDirectory(_ parent: NodeID, _ name: ByteString, _ caller: Caller) throws(Failure) {
@@ -54,7 +54,7 @@ extension FileSystem {
         }
         let replaced = try local(
             tree.rename(parent, name, to: newParent, newName, noReplace: flags == noReplace, now: time.now()))
-        if let replaced, replaced.isOrphan || replaced.node.isDirectory { forgetIfUnused(replaced.node.id) }
+        if let replaced, replaced.isOrphan || replaced.node.isDirectory { losesLastName(replaced.node.id) }
     }
 
     private func exchange(

@@ -5,6 +5,9 @@ import Tree
 
 /// Uploads that a crash interrupted, and files that wait for what became of theirs.
 extension Reconciler {
+    /// How long to wait between looks at an upload that may still be under way.
+    static let settlePollMilliseconds: Int64 = 100
+
     /// Whether what the file holds is not known yet: see `Recovered.unsettled`.
     public func isUnsettled(_ node: NodeID) -> Bool { unsettled.withLock { $0.contains(node) } }
 
@@ -13,14 +16,21 @@ extension Reconciler {
     public func settle(_ node: NodeID) async throws(BucketError) {
         while isUnsettled(node), !Task.isCancelled {
             for attempt in try inTree(tree.attempts(of: node)) where try await !adoptIfWritten(attempt) {
-                guard time.monotonic() >= settled, let situation = try inTree(tree.situation(of: attempt.name))
-                else { continue }
-                try await whileUnderWay(attempt) { () async throws(BucketError) in
-                    try await verify(attempt, situation)
-                }
+                if time.monotonic() >= settled { try await conclude(attempt) }
             }
             try noteSettled(node)
-            if isUnsettled(node) { await time.sleep(milliseconds: Reconciler.waitMilliseconds) }
+            if isUnsettled(node) { await time.sleep(milliseconds: Reconciler.settlePollMilliseconds) }
+        }
+    }
+
+    /// The store had its time: what isn't there by now won't come.
+    private func conclude(_ attempt: Attempt) async throws(BucketError) {
+        try await whileUnderWay(attempt) { () async throws(BucketError) in
+            if let situation = try inTree(tree.situation(of: attempt.name)) {
+                try await verify(attempt, situation)
+            } else {
+                try await verifyLeftover(attempt.key)
+            }
         }
     }
 

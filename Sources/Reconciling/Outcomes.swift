@@ -23,9 +23,11 @@ extension Reconciler {
 
     /// Sends a write and records what came of it. Returns whether it is in the bucket and the name has it. A failed condition is looked
     /// into; a write whose outcome is unknown stays on record and is verified when the name is next looked at.
+    /// - Parameter base: what the write takes unchanged parts from. Throws `.versionGone` if that is why it failed.
     @discardableResult
     func carryOut(
-        _ attempt: Attempt, _ situation: Situation, _ write: () async throws(StoreError) -> ObjectInfo
+        _ attempt: Attempt, _ situation: Situation, base: UploadPlan.Base? = nil,
+        _ write: () async throws(StoreError) -> ObjectInfo
     ) async throws(BucketError) -> Bool {
         switch await written(attempt, write) {
         case .success(let info):
@@ -35,6 +37,10 @@ extension Reconciler {
             }
             return try inTree(tree.finish(attempt, info))
         case .failure(let error):
+            if let base, error.kind == .conditionFailed || error.kind == .notFound, try await isGone(base) {
+                try inTree(tree.abandon(attempt))
+                throw .versionGone(base.key.description)
+            }
             if error.kind == .conditionFailed {
                 try await verify(attempt, situation)
                 // Looked at again after a while: a server may go on refusing what it says is the present version.
@@ -45,6 +51,15 @@ extension Reconciler {
             } else {
                 try inTree(tree.abandon(attempt))
             }
+            throw .store(error)
+        }
+    }
+
+    private func isGone(_ base: UploadPlan.Base) async throws(BucketError) -> Bool {
+        switch await outcome(try await objects.head(base.key)) {
+        case .success(let info): return info.etag != base.etag
+        case .failure(let error):
+            if error.kind == .notFound { return true }
             throw .store(error)
         }
     }
@@ -198,7 +213,7 @@ extension Reconciler {
     }
 
     /// A write whose name is gone by now: if it was carried out it has to be taken back.
-    private func verifyLeftover(_ key: ByteString) async throws(BucketError) {
+    func verifyLeftover(_ key: ByteString) async throws(BucketError) {
         guard let attempt = try inTree(tree.attempt(at: key)),
             try inTree(tree.name(attempt.name)) == nil
         else { return }

@@ -81,13 +81,6 @@ extension Reconciler {
         return true
     }
 
-    /// The node's content file; nil if there is none and the object is in the bucket as it is.
-    func content(of node: Node) throws(BucketError) -> CachedFile? {
-        if let file = contents.existing(node.id.raw) { return file }
-        guard node.origin != nil else { return nil }
-        return try inCache(contents.open(node.id.raw) { (try? tree.node(node.id))??.origin?.sizeBytes })
-    }
-
     /// Another name's object is in the way. It is on its list; a ring of names that wait for each other is broken by
     /// moving this one's object to a key of our own.
     private func wait(_ situation: Situation, for owner: NameID) async throws(BucketError) {
@@ -111,95 +104,6 @@ extension Reconciler {
 
     /// Makes sure that a name somebody waits for gets its turn.
     private func note(_ name: NameID) { putOff(.name(name), milliseconds: 0) }
-
-    // MARK: uploads
-
-    private func upload(_ situation: Situation, _ condition: Condition) async throws(BucketError) {
-        let node = situation.node
-        if node.isFile { return try await uploadFile(situation, condition) }
-        if node.isDirectory, try await !inStore(await objects.capabilities()).acceptsDirectoryMarkers {
-            return try inTree(tree.closeWithoutObject(situation.name.id))
-        }
-        let body = node.isSymlink ? node.target?.bytes ?? [] : []
-        let attempt = try await begin(situation, content: node.content)
-        try await carryOut(attempt, situation) { () async throws(StoreError) in
-            try await objects.write(
-                UploadPlan(bytes: body), to: situation.wanted,
-                metadata: metadata(of: node, for: attempt),
-                contentType: AttributeMapping.contentType(of: node), condition: condition)
-        }
-    }
-
-    private func uploadFile(_ situation: Situation, _ condition: Condition) async throws(BucketError) {
-        if isUnsettled(situation.node.id) { return try await settle(situation.node.id) }
-        guard let file = try content(of: situation.node) else {
-            throw .versionGone("\(situation.name.name): its content is not in the cache")
-        }
-        look(at: situation.node.id)
-        // The version is read before the snapshot: a change in between only makes one upload too many. Read after it,
-        // a change that the snapshot doesn't have would count as sent.
-        guard let version = try inTree(tree.node(situation.node.id))?.content else { return }
-        let snapshot = try inCache(takeSnapshot(of: file, situation.name.id))
-        let result = await catching { () async throws(BucketError) in
-            try await send(snapshot, file, situation, condition, version: version)
-        }
-        let isSent = (try? result.get()) ?? false
-        // After power loss, a tree that forgot the upload would not find the content that a clean file stands for.
-        let durable = await catching { () async throws(BucketError) in if isSent { try await durability.reach() } }
-        try inCache(file.finishUpload(snapshot, succeeded: isSent && (try? durable.get()) != nil))
-        _ = try result.get()
-        try durable.get()
-    }
-
-    /// Returns whether the snapshot is in the bucket, as the name's content.
-    private func send(
-        _ snapshot: Snapshot, _ file: CachedFile, _ situation: Situation, _ condition: Condition,
-        version: Int64
-    ) async throws(BucketError) -> Bool {
-        guard let node = try inTree(tree.node(situation.node.id)) else { return false }
-        let capabilities = try await inStore(await objects.capabilities())
-        let base = node.origin.flatMap { origin -> UploadPlan.Base? in
-            capabilities.copiesRanges ? UploadPlan.Base(key: origin.key, etag: origin.etag) : nil
-        }
-        let (plan, missing) = snapshot.plan(
-            base: base, baseSizeBytes: node.origin?.sizeBytes ?? 0, granularity: capabilities.rangeGranularityBytes)
-        do throws(BucketError) {
-            try await fetch(missing, into: file, node)
-        } catch {
-            guard case .versionGone = error, let origin = node.origin else { throw error }
-            try await giveUp(situation, origin)
-            return false
-        }
-        let attempt = try await begin(
-            situation, content: version, revision: snapshot.isClean ? situation.revision(version) : nil)
-        let isSent = try await carryOut(attempt, situation) { () async throws(StoreError) in
-            try await objects.write(
-                plan, to: situation.wanted, metadata: metadata(of: node, for: attempt),
-                contentType: AttributeMapping.contentType(of: node), condition: condition)
-        }
-        if isSent { state.withLock { $0.uploadedBytes += plan.newBytes } }
-        return isSent
-    }
-
-    /// A file that keeps changing under its uploads is sent from a private copy.
-    private func takeSnapshot(of file: CachedFile, _ name: NameID) throws(CacheError) -> Snapshot {
-        let interruptions = state.withLock { $0.failures[.name(name)]?.times ?? 0 }
-        return interruptions >= 2 ? try file.beginFrozenUpload() : try file.beginUpload()
-    }
-
-    private func fetch(_ ranges: [ByteRange], into file: CachedFile, _ node: Node) async throws(BucketError) {
-        guard !ranges.isEmpty else { return }
-        guard let origin = node.origin else { throw .versionGone("node \(node.id)") }
-        for range in ranges {
-            do throws(FetchError) {
-                try await fetcher.fetch(
-                    file, range,
-                    origin: origin)
-            } catch let error {
-                throw BucketError(error, origin)
-            }
-        }
-    }
 
     // MARK: copies
 

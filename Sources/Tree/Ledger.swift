@@ -152,16 +152,19 @@ extension Tree {
                     key: attempt.key, etag: etag, sizeBytes: info.sizeBytes, owner: isWanted ? attempt.name : nil,
                     node: attempt.node, content: attempt.content, attributes: attempt.attributes,
                     revision: attempt.revision))
-            guard isWanted, var node = try change.connection.node(attempt.node) else {
+            // An older write of another name, recognised late, doesn't take the place of a newer one. Where the name is
+            // gone the file's other names may have to take what is missing here from this object.
+            if var node = try change.connection.node(attempt.node), node.isFile, node.links > 0,
+                try change.connection.isNewest(attempt)
+            {
+                node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
+                try node.update(in: change.connection)
+            }
+            guard isWanted else {
                 change.isLeftOver(attempt.key)
                 return false
             }
             try change.disown(attempt.name, except: attempt.key)
-            if node.isFile, try change.connection.isNewest(attempt) {
-                // An older write of another name, recognised late, doesn't take the place of a newer one.
-                node.origin = ObjectSource(key: attempt.key, etag: etag, sizeBytes: info.sizeBytes)
-                try node.update(in: change.connection)
-            }
             try change.needsWork(attempt.name)
             return true
         }

@@ -75,6 +75,8 @@ struct Reference {
 
     func isDirectory(_ path: String) -> Bool { path.isEmpty || entries[path] == .directory }
 
+    private func isSymlink(_ path: String) -> Bool { if case .symlink? = entries[path] { true } else { false } }
+
     private func hasParent(_ path: String) -> Bool {
         var parent = path
         while !parent.isEmpty {
@@ -97,6 +99,7 @@ struct Reference {
         case .changeMode(let path, _) where hasParent(path) && entries[path] != nil && file(at: path) == nil: .isNoUse
         case .changeMode(let path, _): ok(hasParent(path) && file(at: path) != nil)
         case .makeDirectory(let path), .symlink(let path, _): ok(hasParent(path) && entries[path] == nil)
+        case .link(let path, _) where hasParent(path) && isSymlink(path): .isNoUse
         case .link(let path, let new):
             ok(hasParent(path) && file(at: path) != nil && hasParent(new) && entries[new] == nil)
         case .unlink(let path): ok(hasParent(path) && entries[path] != nil && entries[path] != .directory)

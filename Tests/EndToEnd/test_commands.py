@@ -92,6 +92,20 @@ def test_flush_of_one_file(mounts, bucket):
     assert bucket.get("now") == b"now"
 
 
+def test_flush_beside_a_removed_open_file(mounts, bucket):
+    """Its object stays as long as it is read from there, and nobody waits for that."""
+    content = os.urandom(4 << 20)
+    bucket.put("read", content)
+    mount = mounts(bucket)
+    with open(mount.path / "read", "rb") as file:
+        os.unlink(mount.path / "read")
+        (mount.path / "other").write_text("other")
+        mount.flush(timeout=30)
+        assert bucket.get("other") == b"other"
+        assert file.read() == content
+    wait_until(lambda: list(bucket.keys()) == ["other"], 20, "the end of its object")
+
+
 def test_busy_mount_stays(mount):
     with open(mount.path / "a", "w") as file:
         file.write("x")

@@ -152,3 +152,22 @@ def test_a_replaced_object_is_not_deleted(mounts, bucket):
     (mount.path / "a").unlink()
     mount.flush()
     assert bucket.get("a") == b"theirs"
+
+
+def test_a_change_that_cannot_be_completed_is_kept(mounts, bucket):
+    """Somebody replaces the version that was changed before all of it was fetched."""
+    bucket.put("large", os.urandom(8 << 20))
+    mount = mounts(bucket, "--upload-delay", "3s")
+    with open(mount.path / "large", "r+b") as file:
+        file.seek(5_000_000)
+        file.write(b"mine")
+    bucket.put("large", b"theirs")
+    mount.flush()
+    assert bucket.get("large") == b"theirs" and list(bucket.keys()) == ["large"]
+    assert (mount.path / "large").read_bytes() == b"theirs"
+    kept = [path for path in (mount.cache / "lost+found").iterdir() if path.suffix != ".map"]
+    assert len(kept) == 1
+    with open(kept[0], "rb") as file:
+        file.seek(5_000_000)
+        assert file.read(4) == b"mine"
+    assert "large: the version that was changed here is gone from the bucket" in mount.log()

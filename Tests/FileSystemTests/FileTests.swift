@@ -31,6 +31,26 @@ import Tree
         #expect(rig.objects().isEmpty)
     }
 
+    @Test func whatHasNoNameIsNotWaitedFor() async throws {
+        let rig = try Rig()
+        try await rig.write("f", [UInt8](repeating: 1, count: 1 << 20))
+        let node = try await rig.node("f")
+        let handle = try await rig.run { fs throws(Failure) in try fs.open(node, flags: O_RDWR, rig.caller) }.handle
+        try await rig.write(handle, [UInt8](repeating: 2, count: 1 << 20), at: 1 << 20)
+        #expect(rig.cache.usage().dirtyBytes > 0)
+        try await rig.remove("f")
+        #expect(rig.cache.usage().dirtyBytes == 0)
+        try await rig.write(handle, [UInt8](repeating: 3, count: 1 << 20), at: 2 << 20)
+        #expect(rig.cache.usage().dirtyBytes == 0)
+        let entry = try await rig.run { fs throws(Failure) in try fs.link(node, to: .root, "again", rig.caller) }
+        rig.fs.forget(entry.attributes.node, 1)
+        #expect(rig.cache.usage().dirtyBytes >= 3 << 20)
+        try await rig.close(handle)
+        try await rig.drain()
+        #expect(rig.objects()["again"]?.count == 3 << 20)
+        #expect(rig.cache.usage().dirtyBytes == 0)
+    }
+
     @Test func objectsOfOthersAreSeen() async throws {
         let rig = try Rig()
         rig.bucket.put("x/y/z.bin", Array("deep".utf8))
