@@ -39,8 +39,10 @@ extension CachedFile {
     private func takeDigests(_ sizeBytes: Int64, isDirty: Bool) throws(CacheError) {
         let map = state.withLock { $0.map }
         guard sizeBytes > BlockDigests.leastBytes, map != nil || !isDirty else { return }
-        let digests = try BlockDigests(of: descriptor, path, sizeBytes: sizeBytes) { range in
-            state.withLock { $0.isChanged(range) }
+        let digests = try withoutAccess { () throws(CacheError) in
+            try BlockDigests(of: descriptor, path, sizeBytes: sizeBytes) { range in
+                state.withLock { $0.isChanged(range) }
+            }
         }
         state.withLock { $0.digests = digests }
     }
@@ -128,7 +130,10 @@ extension CachedFile {
     private func mapChanges() throws(CacheError) -> Bool {
         let (isWanted, base, size) = state.withLock { ($0.isDirty && $0.upload == nil, $0.digests, $0.sizeBytes) }
         guard isWanted, let base, size > BlockDigests.leastBytes else { return false }
-        let changed = try BlockDigests(of: descriptor, path, sizeBytes: size).changed(since: base)
+        let now = try withoutAccess { () throws(CacheError) in
+            try BlockDigests(of: descriptor, path, sizeBytes: size)
+        }
+        let changed = now.changed(since: base)
         let made = try makeMap(originBytes: min(size, base.sizeBytes), flags: PageMap.present) { made in
             for range in changed { made.markDirty(range) }
         }
@@ -155,15 +160,34 @@ extension CachedFile {
         }
     }
 
-    /// Makes the next read of the file by others show in the file's access time, on a disk that keeps those at all:
-    /// gives the time that it has until then.
-    public func primeAccess() throws(CacheError) -> Timestamp {
+    /// Makes the next read of the file by others show in the file's access time, on a disk that keeps those at all.
+    public func primeAccess() throws(CacheError) {
         let time = Timestamp(nanoseconds: (cache.now() - 1000) * 1_000_000)
+        try setAccessed(time)
+        state.withLock { $0.primedAccess = time }
+    }
+
+    /// When others have read it since `primeAccess`; once.
+    public func takeAccess() -> Timestamp? {
+        guard let primed = state.withLock({ $0.primedAccess }), let accessed = present?.accessed, accessed != primed
+        else { return nil }
+        state.withLock { $0.primedAccess = nil }
+        return accessed
+    }
+
+    /// Reads the content file without counting as one who has read it.
+    func withoutAccess<Result>(_ body: () throws(CacheError) -> Result) throws(CacheError) -> Result {
+        guard let primed = state.withLock({ $0.primedAccess }), present?.accessed == primed else { return try body() }
+        let result = try body()
+        try setAccessed(primed)
+        return result
+    }
+
+    private func setAccessed(_ time: Timestamp) throws(CacheError) {
         try CacheError.check("set times", path) {
             let times = [time.timespec, timespec(tv_sec: 0, tv_nsec: Self.omitTime)]
             return futimens(descriptor, times)
         }
-        return time
     }
 
     /// What the disk says of the content file now.

@@ -19,7 +19,7 @@ extension CachedFile {
     public func beginFrozenUpload() throws(CacheError) -> Snapshot {
         try writers.withLock { _ throws(CacheError) in
             try settleUnseen()
-            let copy = try FrozenContent(of: self)
+            let copy = try withoutAccess { () throws(CacheError) in try FrozenContent(of: self) }
             let digests = try digestsOfUnseen()
             try requireSettled()
             return try takeSnapshot(frozen: copy, digests: digests)
@@ -125,7 +125,9 @@ extension CachedFile {
     /// Of a large file that others may write to, as it is now; nil for any other.
     private func digestsOfUnseen() throws(CacheError) -> BlockDigests? {
         guard let unseen = state.withLock({ $0.unseen }), unseen.sizeBytes > BlockDigests.leastBytes else { return nil }
-        return try BlockDigests(of: descriptor, path, sizeBytes: unseen.sizeBytes)
+        return try withoutAccess { () throws(CacheError) in
+            try BlockDigests(of: descriptor, path, sizeBytes: unseen.sizeBytes)
+        }
     }
 }
 

@@ -16,6 +16,8 @@ struct FileState {
     var pins = 0
     /// What it was at the last look, while others may write to it.
     var unseen: ContentStamp?
+    /// The content file's access time unless others have read it; nil: that isn't looked for.
+    var primedAccess: Timestamp?
     /// Of the content as the bucket has it, while others may write to it; nil: unknown.
     var digests: BlockDigests?
     var isRemoved = false

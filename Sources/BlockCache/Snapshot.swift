@@ -91,7 +91,7 @@ public struct Snapshot: ByteSource, Sendable {
         guard file.isUndisturbed(since: generation) else { throw Self.changed }
         let outcome: ReadOutcome
         do throws(CacheError) {
-            outcome = try file.read(into: buffer, at: offset)
+            outcome = try file.withoutAccess { () throws(CacheError) in try file.read(into: buffer, at: offset) }
         } catch {
             throw StoreError(.refused, "read source", detail: error.description)
         }

@@ -1,3 +1,4 @@
+import BlockCache
 import Primitives
 import Reconciling
 import Tree
@@ -28,18 +29,18 @@ extension FileSystem {
 
     /// Before somebody gets to read the file past this process.
     func primeAccess(_ open: OpenNode, _ node: Node) {
-        guard isAccessDue(node, time.now()), let primed = try? open.file.primeAccess() else { return }
-        open.state.withLock { $0.primed = primed }
+        guard isAccessDue(node, time.now()) else { return }
+        do throws(CacheError) {
+            try open.file.primeAccess()
+        } catch {
+            log.debug("files", "accesses to \(node.id) won't be noted: \(error)")
+        }
     }
 
     /// Marks that the file was read past this process, if it was: when.
     @discardableResult
     func noteUnseenAccess(_ open: OpenNode) -> Timestamp? {
-        guard let primed = open.state.withLock({ $0.primed }), let accessed = open.file.present?.accessed,
-            accessed != primed
-        else { return nil }
-        open.state.withLock { $0.primed = nil }
-        guard let node = (try? tree.node(open.id)) ?? nil else { return nil }
+        guard let accessed = open.file.takeAccess(), let node = (try? tree.node(open.id)) ?? nil else { return nil }
         noteAccess(node, at: accessed)
         return accessed
     }

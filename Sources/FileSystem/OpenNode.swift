@@ -14,8 +14,6 @@ final class OpenNode: Sendable {
         var modified: Timestamp?
         /// It was read since it was opened or last written.
         var isAccessNoted = false
-        /// The content file's access time unless somebody has read it past this process.
-        var primed: Timestamp?
         /// It was opened for reading and writing past this process: it may be mapped as long as anybody has it open.
         var mayBeMapped = false
     }

@@ -125,6 +125,20 @@ def test_sizes_and_times_while_it_is_written(mount):
         assert os.stat(path).st_mtime_ns > 10**18
 
 
+def test_an_upload_is_no_access(mount):
+    path = mount.path / "a"
+    for size in (5000, 12 * MIB):
+        file = os.open(path, os.O_CREAT | os.O_RDWR)
+        os.write(file, bytes(size))
+        before = os.stat(path).st_atime_ns
+        mount.flush()
+        assert os.stat(path).st_atime_ns == before
+        os.pread(file, 10, 0)
+        assert os.stat(path).st_atime_ns > before
+        os.close(file)
+        path.unlink()
+
+
 def test_a_map_outlives_its_descriptor(mount, bucket):
     path = mount.path / "a"
     path.write_bytes(bytes(100_000))
