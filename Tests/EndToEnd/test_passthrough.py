@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,10 @@ MIB = 1 << 20
 def stopped(mount):
     """The daemon answers nothing meanwhile."""
     os.kill(mount.process, signal.SIGSTOP)
+    tasks = Path(f"/proc/{mount.process}/task")
+    wait_until(
+        lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()),
+        10, "the stop of all threads")
     try:
         yield
     finally:
