@@ -122,7 +122,10 @@ extension BlockCache {
             guard let map = try PageMap.load(path + ".map") else { return try setAside(id, path, &scan) }
             let size = Int64(status.st_size)
             if map.originBytes > size { map.originBytes = size }
-            if !trustClean { map.forgetClean() }
+            if !trustClean {
+                map.forgetClean()
+                try Self.punchMissing(path, map, modified: status.st_mtim)
+            }
             dirtyBytes = min(dirtyBytes, Int64(map.dirtyPages) * PageMap.pageBytes + size - map.originBytes)
         }
         let record = Record(
@@ -135,6 +138,21 @@ extension BlockCache {
             StartScan.Found(
                 id: id, sizeBytes: Int64(status.st_size), modified: Timestamp(status.st_mtim), isDirty: isDirty,
                 isPartial: isPartial, isUnseen: isUnseen))
+    }
+
+    /// Makes holes of what is missing: what is there from an earlier time could be taken for content after another power
+    /// loss, when a page is marked and its bytes are not on the disk.
+    private static func punchMissing(_ path: String, _ map: PageMap, modified: timespec) throws(CacheError) {
+        let descriptor = try CacheError.check("open", path) { pail_open(path, O_RDWR | O_CLOEXEC, 0) }
+        defer { close(descriptor) }
+        for range in map.missing(in: 0..<map.originBytes) {
+            let mode = CachedFile.punchHole | CachedFile.keepSize
+            try CacheError.check("punch", path) { pail_fallocate(descriptor, mode, range.lowerBound, range.length) }
+        }
+        try CacheError.check("set times", path) {
+            futimens(descriptor, [timespec(tv_sec: 0, tv_nsec: CachedFile.omitTime), modified])
+        }
+        try CacheError.check("sync", path) { fsync(descriptor) }
     }
 
     /// Local changes whose page map is lost: kept for a person to look at.
@@ -153,19 +171,38 @@ extension BlockCache {
         return name
     }
 
+    /// Keeps the content of a file, as it is, beyond the file's removal. Returns where it lies; undone by `unlinkAside`.
+    public func linkAside(_ id: UInt64) throws(CacheError) -> String {
+        let path = path(of: id)
+        let name = try newLostName(id) { name in link(path, name) }
+        link(path + ".map", name + ".map")
+        try syncDirectory(Self.lostDirectory(settings.directory))
+        return name
+    }
+
+    public func unlinkAside(_ name: String) {
+        unlink(name)
+        unlink(name + ".map")
+    }
+
     private func moveToLost(_ id: UInt64, _ path: String) throws(CacheError) -> String {
+        let name = try newLostName(id) { name in pail_renameat2(AT_FDCWD, path, AT_FDCWD, name, pailNoReplace) }
+        rename(path + ".map", name + ".map")
+        try syncDirectory(Self.lostDirectory(settings.directory))
+        return name
+    }
+
+    /// The first name for the file in `lost+found` under which `place` can put it: what was kept before stays.
+    private func newLostName(_ id: UInt64, _ place: (String) -> Int32) throws(CacheError) -> String {
         let directory = Self.lostDirectory(settings.directory)
         mkdir(directory, 0o700)
         var name = directory + "/" + Self.hexadecimal(id, digits: 1)
         var number = 1
-        // What was kept before stays.
-        while pail_renameat2(AT_FDCWD, path, AT_FDCWD, name, pailNoReplace) != 0 {
-            guard errno == EEXIST, number < 1000 else { throw CacheError(.current, "set aside", path) }
+        while place(name) != 0 {
+            guard errno == EEXIST, number < 1000 else { throw CacheError(.current, "set aside", path(of: id)) }
             number += 1
             name = directory + "/" + Self.hexadecimal(id, digits: 1) + "-\(number)"
         }
-        rename(path + ".map", name + ".map")
-        try syncDirectory(directory)
         return name
     }
 

@@ -3,8 +3,8 @@ import Glibc
 import Primitives
 
 extension CachedFile {
-    private static let punchHole: Int32 = 2
-    private static let keepSize: Int32 = 1
+    static let punchHole: Int32 = 2
+    static let keepSize: Int32 = 1
 
     /// Writes all of `bytes`, or throws; the file then may hold a part of them where it held something before.
     public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(CacheError) -> WriteOutcome {
@@ -52,7 +52,7 @@ extension CachedFile {
             let size = sizeBytes
             if newSize == size { return .written }
             try becomeDirty()
-            state.withLock { $0.begin(min(size, newSize)..<max(size, newSize)) }
+            state.withLock { $0.beginResizing(min(size, newSize)..<max(size, newSize)) }
             try CacheError.check("truncate", path) { ftruncate(descriptor, off_t(newSize)) }
             state.withLock { state in
                 // After the cut: a map that reaches beyond the file's end is cut when it is read.

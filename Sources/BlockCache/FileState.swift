@@ -90,6 +90,14 @@ struct FileState {
         }
     }
 
+    /// Before the bytes of `range` are cut or added. Pages that go are not marked: if power loss took the cut, they would
+    /// count as changed here, though what the object has was perhaps never written to the disk.
+    mutating func beginResizing(_ range: ByteRange) {
+        generation += 1
+        let local = map.map { max(range.lowerBound, $0.originBytes) } ?? range.lowerBound
+        if local < range.upperBound { upload?.written.insert(local..<range.upperBound) }
+    }
+
     /// After all bytes of `range` have changed. `added`: bytes that the disk may hold more at most.
     mutating func complete(_ range: ByteRange, growing: Bool) {
         if let map {

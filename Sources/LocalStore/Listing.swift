@@ -7,6 +7,7 @@ import Primitives
 /// One page of a listing: a walk in the order of the keys' bytes that starts after `position` and ends when the page is
 /// full. It holds the names of one directory per level.
 struct Listing {
+    private static let leastRemembered = 100
     let bucket: Bucket
     let request: Request
     let prefix: ByteString
@@ -14,13 +15,14 @@ struct Listing {
     /// The former page's last key or prefix.
     let position: ByteString?
     let limit: Int
+    let remembered: RememberedNames
     private(set) var page = ListPage()
     private var last: ByteString?
     private var isFull = false
 
     init(
         _ bucket: Bucket, prefix: ByteString, delimited: Bool, after position: ByteString?, limit: Int,
-        _ request: Request
+        _ remembered: RememberedNames, _ request: Request
     ) {
         self.bucket = bucket
         self.request = request
@@ -28,6 +30,7 @@ struct Listing {
         self.delimited = delimited
         self.position = position
         self.limit = limit
+        self.remembered = remembered
     }
 
     mutating func run() throws(StoreError) {
@@ -44,40 +47,49 @@ struct Listing {
 
     private mutating func walk(_ directory: Descriptor, _ path: ByteString) throws(StoreError) {
         try request.checkCancelled()
-        guard let all = try DirectoryNames.read(directory, limit: nil, request) else { return }
-        if !path.isEmpty, path.count >= prefix.count { try addMarker(directory, path, isEmpty: all.isEmpty) }
-        for name in select(all, in: path) {
-            if isFull { return }
-            let key = path + name
-            if key.bytes.last != UInt8(ascii: "/") {
-                try addObject(name, key, in: directory)
-            } else if delimited {
-                if takesMore() {
-                    page.prefixes.append(key)
-                    last = key
-                }
-            } else if let below = try Bucket.open(name.dropLast(1), in: directory, request) {
-                try walk(below, key)
-            }
+        guard let names = try names(in: directory, path) else { return }
+        if !path.isEmpty, path.count >= prefix.count { try addMarker(directory, path, isEmpty: names.count == 0) }
+        let wanted = prefix.count > path.count ? prefix.dropFirst(path.count) : ByteString()
+        for index in first(of: names, in: path, wanted)..<names.count {
+            let name = names[index]
+            guard !isFull, name.hasPrefix(wanted) else { break }
+            if path.isEmpty, name == ObjectPath.reserved + "/" || name == ObjectPath.reserved { continue }
+            try take(name, path + name, in: directory)
+        }
+        // Who asks for few wants to know whether there is anything, not to see all.
+        if isFull, limit >= Self.leastRemembered { remembered.keep(names, of: path) }
+    }
+
+    private mutating func take(
+        _ name: ByteString, _ key: ByteString, in directory: Descriptor
+    ) throws(StoreError) {
+        if key.bytes.last != UInt8(ascii: "/") {
+            try addObject(name, key, in: directory)
+        } else if delimited {
+            guard takesMore() else { return }
+            page.prefixes.append(key)
+            last = key
+        } else if let below = try Bucket.open(name.dropLast(1), in: directory, request) {
+            try walk(below, key)
         }
     }
 
-    /// The names that the page may still need, directories with their slash, in order.
-    private func select(_ entries: [DirectoryEntry], in path: ByteString) -> [ByteString] {
-        let wanted = prefix.count > path.count ? prefix.dropFirst(path.count) : ByteString()
-        var names: [ByteString] = []
-        for entry in entries where !(path.isEmpty && entry.name == ObjectPath.reserved) {
-            let name = entry.sortKey
-            guard name.hasPrefix(wanted) else { continue }
-            if let position {
-                let key = path + name
-                let isInside = entry.isDirectory && !delimited && position.hasPrefix(key)
-                if key <= position && !isInside { continue }
-            }
-            names.append(name)
+    /// The directory's names: as the page before had them, if this one goes on in there. nil if it is gone.
+    private func names(in directory: Descriptor, _ path: ByteString) throws(StoreError) -> SortedNames? {
+        if let position, position.hasPrefix(path), let known = remembered.take(path) { return known }
+        return try DirectoryNames.read(directory, limit: nil, request).map { SortedNames($0) }
+    }
+
+    /// Where in the names this page begins.
+    private func first(of names: SortedNames, in path: ByteString, _ wanted: ByteString) -> Int {
+        let least = names.index(of: wanted)
+        guard let position, position.hasPrefix(path) else { return least }
+        let rest = position.dropFirst(path.count)
+        guard !delimited, let slash = rest.bytes.firstIndex(of: UInt8(ascii: "/")) else {
+            return max(least, names.index(of: rest, after: true))
         }
-        names.sort()
-        return names
+        // The page before ended inside of this directory.
+        return max(least, names.index(of: ByteString(bytes: rest.bytes[...slash])))
     }
 
     private mutating func addMarker(

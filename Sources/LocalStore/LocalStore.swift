@@ -23,6 +23,7 @@ public final class LocalStore: ObjectStore {
     private let path: String
     private let avoidsAttributes: Bool
     private let clock: VersionClock
+    private let remembered = RememberedNames()
     private let pool = WorkerPool(threads: maximumThreads)
 
     /// The directory need not exist yet; until it does, every call fails with `noBucket`.
@@ -52,13 +53,13 @@ public final class LocalStore: ObjectStore {
     public func list(
         prefix: ByteString, delimited: Bool, from: String?, limit: Int
     ) async throws(StoreError) -> ListPage {
-        try await run("list", prefix) { bucket, request throws(StoreError) in
+        try await run("list", prefix) { [remembered] bucket, request throws(StoreError) in
             let position = from.flatMap { Hexadecimal.decode($0) }.map { ByteString(bytes: $0) }
             guard (1...1000).contains(limit), (from == nil) == (position == nil) else {
                 throw request.error(.refused, "not a limit or a position of this store")
             }
             var listing = Listing(
-                bucket, prefix: prefix, delimited: delimited, after: position, limit: limit, request)
+                bucket, prefix: prefix, delimited: delimited, after: position, limit: limit, remembered, request)
             try listing.run()
             return listing.page
         }

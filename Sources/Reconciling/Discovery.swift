@@ -140,7 +140,7 @@ public final class Discovery: Sendable {
             from = page.next
         } while from != nil
         tell(
-            try inTree(tree.finishListing(of: directory, prefix: prefix, seen: seen, since: since, now: time.now())))
+            try inTree(tree.finishListing(of: directory, prefix: prefix, seen: seen, since: since, now: time.now)))
         let cost = time.monotonic().milliseconds(since: began)
         memory.withLock { memory in
             if memory.cost.count > Discovery.rememberedNames { memory.cost.removeAll() }

@@ -7,6 +7,8 @@ import Tree
 extension Reconciler {
     /// How long to wait between looks at an upload that may still be under way.
     static let settlePollMilliseconds: Int64 = 100
+    /// From so many on, keys whose time is over are looked for and forgotten.
+    private static let manyUndecided = 1_000
 
     /// Whether what the file holds is not known yet: see `Recovered.unsettled`.
     public func isUnsettled(_ node: NodeID) -> Bool { unsettled.withLock { $0.contains(node) } }
@@ -76,8 +78,19 @@ extension Reconciler {
     func noteUndecided(_ key: ByteString) {
         let now = time.monotonic()
         state.withLock { state in
-            state.undecided = state.undecided.filter { $0.value > now }
+            if state.undecided.count >= Reconciler.manyUndecided {
+                state.undecided = state.undecided.filter { $0.value > now }
+            }
             state.undecided[key] = now.adding(milliseconds: settings.settleMilliseconds)
+        }
+    }
+
+    /// The last run may have ended between a write and its answer.
+    func noteInterrupted() {
+        do throws(TreeError) {
+            for key in try tree.keysOfAttempts() { noteUndecided(key) }
+        } catch {
+            log.error("reconcile", "can't read which uploads were interrupted: \(error)")
         }
     }
 
@@ -99,25 +112,30 @@ extension Reconciler {
     /// shows what the bucket has.
     func giveUp(_ situation: Situation, _ origin: ObjectSource) async throws(BucketError) {
         let id = situation.node.id
+        // It may have been moved, or uploaded anew, by ourselves.
+        guard try inTree(tree.node(id)?.origin) == origin else { return }
         if case .success(let info) = await outcome(try await objects.head(origin.key)), info.etag == origin.etag {
             return
         }
         if try await adoptWritten(id) { return }
-        if let held = try inTree(tree.held(at: origin.key)), held.etag == origin.etag,
-            try inTree(tree.isExpendable(held)), try inTree(tree.node(id)?.origin) != origin
-        {
-            return
+        if let held = try inTree(tree.held(at: origin.key)), held.etag == origin.etag {
+            _ = try inTree(tree.isExpendable(held))
         }
-        guard situation.node.links == 1, !isProtected(id) else { throw .versionGone(origin.key.description) }
-        try setAside(situation)
-        try await discovery.list(situation.name.parent)
+        guard let node = try inTree(tree.node(id)), node.origin == origin else { return }
+        guard node.links == 1, !isProtected(id) else { throw .versionGone(origin.key.description) }
+        try await setAside(situation.name, node)
     }
 
-    private func setAside(_ situation: Situation) throws(BucketError) {
-        let id = situation.node.id
-        let path = try inTree(tree.path(of: situation.name.id)) ?? situation.name.name
-        if contents.existing(id.raw)?.isDirty == true {
-            let kept = try inCache(contents.setAside(id.raw))
+    private func setAside(_ name: Name, _ node: Node) async throws(BucketError) {
+        let path = try inTree(tree.path(of: name.id)) ?? name.name
+        let isChanged = contents.existing(node.id.raw)?.isDirty == true
+        let kept = isChanged ? try inCache(contents.linkAside(node.id.raw)) : nil
+        guard let events = try inTree(tree.forsake(name.id, node, now: time.now())) else {
+            // It was changed or removed meanwhile.
+            if let kept { contents.unlinkAside(kept) }
+            return
+        }
+        if let kept {
             log.error(
                 "reconcile",
                 "\(path): the version that was changed here is gone from the bucket, and not all of it had been "
@@ -125,6 +143,7 @@ extension Reconciler {
         } else {
             log.warning("reconcile", "\(path) is gone from the bucket, and what was written here went with the power")
         }
-        discovery.tell(try inTree(tree.forsake(situation.name.id, situation.node, now: time.now())))
+        discovery.tell(events)
+        try await discovery.list(name.parent)
     }
 }

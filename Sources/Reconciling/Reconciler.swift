@@ -123,6 +123,7 @@ public final class Reconciler: Sendable {
         loop.withLock { loop in
             guard loop == nil else { return }
             loop = Task {
+                noteInterrupted()
                 if afterCrash { await time.sleep(milliseconds: settings.settleMilliseconds) }
                 load()
                 await run()

@@ -193,17 +193,14 @@ final class Merge {
 
     // MARK: what is no longer in the bucket
 
-    func removeUnseen(_ seen: Set<Int>) throws {
-        var after = NameID(0)
-        while true {
-            let names = try connection.all(
-                "SELECT id, parent, name, node, component FROM names WHERE parent = ? AND id > ? ORDER BY id LIMIT 1000",
-                [.int(Int64(parent.raw)), .int(after.raw)]
-            ) { Name(row: $0) }
-            guard let last = names.last else { return }
-            for name in names { try removeIfUnseen(name, seen) }
-            after = last.id
-        }
+    /// Looks at some names after `after`, and returns the last of them; nil: there are none.
+    func removeUnseen(_ seen: Set<Int>, after: NameID) throws -> NameID? {
+        let names = try connection.all(
+            "SELECT id, parent, name, node, component FROM names WHERE parent = ? AND id > ? ORDER BY id LIMIT 1000",
+            [.int(Int64(parent.raw)), .int(after.raw)]
+        ) { Name(row: $0) }
+        for name in names { try removeIfUnseen(name, seen) }
+        return names.last?.id
     }
 
     private func removeIfUnseen(_ name: Name, _ seen: Set<Int>) throws {

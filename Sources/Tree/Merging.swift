@@ -33,20 +33,31 @@ extension Tree {
         }
     }
 
-    /// Ends a complete listing: names whose objects were not in it are gone from the bucket.
+    /// Ends a complete listing: names whose objects were not in it are gone from the bucket. Others get their turn in
+    /// between, for a directory may have millions of names.
     /// - Parameter seen: hash values of the listed keys and prefixes.
+    /// - Parameter now: asked again at the end: from then on the directory counts as listed.
     public func finishListing(
-        of directory: NodeID, prefix: ByteString, seen: Set<Int>, since sequence: Int64, now: Timestamp
+        of directory: NodeID, prefix: ByteString, seen: Set<Int>, since sequence: Int64, now: () -> Timestamp
     ) throws(TreeError) -> [TreeEvent] {
-        try change { change in
-            guard var node = try change.connection.node(directory), node.prefix == prefix else { return [] }
-            let merge = Merge(change, self, directory, prefix, sequence, now)
-            try merge.removeUnseen(seen)
-            node = try change.connection.node(directory) ?? node
-            node.listed = now
-            try node.update(in: change.connection)
-            return merge.events
+        var events: [TreeEvent] = []
+        var after: NameID? = NameID(0)
+        while let from = after {
+            let time = now()
+            after = try change { change in
+                guard try change.connection.node(directory)?.prefix == prefix else { return nil }
+                let merge = Merge(change, self, directory, prefix, sequence, time)
+                defer { events += merge.events }
+                return try merge.removeUnseen(seen, after: from)
+            }
         }
+        let time = now()
+        try change { change in
+            guard var node = try change.connection.node(directory), node.prefix == prefix else { return }
+            node.listed = time
+            try node.update(in: change.connection)
+        }
+        return events
     }
 
     /// Takes over what HEAD said of a name's object: another version becomes another node; attributes are learnt.

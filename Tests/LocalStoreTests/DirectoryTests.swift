@@ -171,3 +171,41 @@ private final class Watching: ByteSource {
         for index in buffer.indices { buffer[index] = 0 }
     }
 }
+
+extension DirectoryTests {
+    @Test(arguments: [false, true]) func pagesTogetherAreAllKeysInOrder(_ delimited: Bool) async throws {
+        let parts = ["a", "a.b", "a-", "b", "zz"]
+        var keys: [String] = []
+        for first in parts {
+            for number in 0..<130 { keys.append("\(first)/\(parts[number % 5])\(number)") }
+            for second in parts { keys.append("\(first)/\(second)-below/x") }
+            keys.append(first + ".file")
+        }
+        for key in keys {
+            let file = URL(fileURLWithPath: path + "/" + key)
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data().write(to: file)
+        }
+        for prefix in ["", "a", "a/", "a/b"] {
+            for limit in [99, 100, 137, 1_000] {
+                var seen: [ByteString] = []
+                var position: String?
+                repeat {
+                    let page = try await store.list(
+                        prefix: ByteString(prefix), delimited: delimited, from: position, limit: limit)
+                    seen += (page.objects.map(\.key) + page.prefixes).sorted()
+                    position = page.next
+                } while position != nil
+                let all = Set(keys.filter { $0.hasPrefix(prefix) }.map { shown($0, below: prefix, delimited) })
+                #expect(seen == all.sorted(), "\(prefix) by \(limit)")
+            }
+        }
+    }
+
+    private func shown(_ key: String, below prefix: String, _ delimited: Bool) -> ByteString {
+        let rest = key.dropFirst(prefix.count)
+        guard delimited, let slash = rest.firstIndex(of: "/") else { return ByteString(key) }
+        return ByteString(prefix + rest[...slash])
+    }
+}

@@ -80,7 +80,7 @@ final class Fixture: Sendable {
         let page = ListPage(objects: keys.map { Self.info($0.0, $0.1) }, prefixes: prefixes)
         var events = try tree.merge(page, into: directory, prefix: prefix, since: sequence, now: Self.now)
         let seen = Set(keys.map { $0.0.hashValue } + prefixes.map { $0.hashValue })
-        events += try tree.finishListing(of: directory, prefix: prefix, seen: seen, since: sequence, now: Self.now)
+        events += try tree.finishListing(of: directory, prefix: prefix, seen: seen, since: sequence, now: { Self.now })
         return events
     }
 
