@@ -38,7 +38,7 @@ let package = Package(
             "S3Store",
             ["Primitives", "Telemetry", "ObjectStore", "HTTPTransport", "Cryptography", "Parsing", "Credentials"]),
         module("Layers", ["Primitives", "Telemetry", "Cryptography", "ObjectStore"]),
-        module("BlockCache", ["Primitives", "Telemetry", "ObjectStore", "CSystem"]),
+        module("BlockCache", ["Primitives", "Telemetry", "Cryptography", "ObjectStore", "CSystem"]),
         module("Tree", ["Primitives", "Telemetry", "LocalDatabase", "ObjectStore"]),
         module("Reconciling", ["Primitives", "Telemetry", "ObjectStore", "BlockCache", "Tree"]),
         module(

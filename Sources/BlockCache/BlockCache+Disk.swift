@@ -43,6 +43,8 @@ extension BlockCache {
             var state = FileState(
                 map: nil, isDirty: isDirty, sizeBytes: Int64(status.st_size),
                 allocatedBytes: Int64(status.st_blocks) * 512)
+            // Nobody knows what it was before: that differs from anything.
+            if status.st_mode & CachedFile.unseenMode != 0 { state.unseen = .unknown }
             guard status.st_mode & CachedFile.partialMode != 0 else { return (descriptor, state) }
             guard let map = try PageMap.load(path + ".map") else {
                 if isDirty { throw CacheError(Errno(EIO), "read the page map of", path) }
@@ -111,7 +113,8 @@ extension BlockCache {
         try CacheError.check("stat", path) { lstat(path, &status) }
         let isDirty = status.st_mode & CachedFile.dirtyMode != 0
         let isPartial = status.st_mode & CachedFile.partialMode != 0
-        if !isDirty && !trustClean {
+        let isUnseen = status.st_mode & CachedFile.unseenMode != 0
+        if !isDirty && !isUnseen && !trustClean {
             unlink(path)
             unlink(path + ".map")
             return
@@ -132,10 +135,11 @@ extension BlockCache {
             lastUseMilliseconds: Timestamp(status.st_atim).nanoseconds / 1_000_000, isWhole: !isPartial)
         shard(of: id).withLock { $0.records[id] = record }
         count(bytes: record.allocatedBytes, dirty: dirtyBytes)
+        if isUnseen { foundUnseen.withLock { $0.append(id) } }
         scan.files.append(
             StartScan.Found(
                 id: id, sizeBytes: Int64(status.st_size), modified: Timestamp(status.st_mtim), isDirty: isDirty,
-                isPartial: isPartial))
+                isPartial: isPartial, isUnseen: isUnseen))
     }
 
     /// Makes holes of what is missing: what is there from an earlier time could be taken for content after another power

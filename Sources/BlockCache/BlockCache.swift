@@ -16,6 +16,12 @@ public final class BlockCache: Sendable {
         /// Most bytes that wait to be uploaded; writers wait then.
         public var maximumDirtyBytes: Int64 = 8 << 30
 
+        /// Changes of a file so short after each other may have one time (see `ContentDisk`).
+        public var tickMilliseconds = Self.coarseTickMilliseconds
+
+        /// Twice the longest tick of Linux's clock.
+        static let coarseTickMilliseconds: Int64 = 20
+
         public init(directory: String) { self.directory = directory }
     }
 
@@ -53,6 +59,9 @@ public final class BlockCache: Sendable {
     let shards: [Lock<Shard>]
     let totals = Lock(Totals())
     let evictor = Lock(Evictor())
+    /// Files that others may have written to, or may still, as the start has found them.
+    public var unseenAtStart: [UInt64] { foundUnseen.withLock { $0 } }
+    let foundUnseen = Lock([UInt64]())
 
     /// Makes the directories. Call `startScan` once before anything else.
     public init(

@@ -45,6 +45,8 @@ public struct StartScan: Sendable {
         public var isDirty: Bool
         /// It has a page map: some of it may be missing.
         public var isPartial: Bool
+        /// Others may have written to it, or may still: whether they have, size and time say.
+        public var isUnseen: Bool
     }
 
     public var files: [Found] = []

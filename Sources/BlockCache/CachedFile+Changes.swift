@@ -64,27 +64,6 @@ extension CachedFile {
         }
     }
 
-    /// Before somebody writes to the backing file directly: everything counts as changed.
-    public func markAllDirty() throws(CacheError) {
-        try writers.withLock { _ throws(CacheError) in
-            try becomeDirty()
-            state.withLock { $0.begin(0..<max($0.sizeBytes, 1)) }
-        }
-    }
-
-    /// After somebody has written to the backing file directly: takes size and space from the disk.
-    public func noticeDirectWrites() throws(CacheError) {
-        try writers.withLock { _ throws(CacheError) in
-            state.withLock { $0.begin(0..<Int64.max) }
-            try recount()
-            state.withLock { state in
-                if let map = state.map, state.sizeBytes < map.originBytes { map.originBytes = state.sizeBytes }
-                let size = state.sizeBytes
-                if let lowest = state.upload?.lowestBytes, size < lowest { state.upload?.lowestBytes = size }
-            }
-        }
-    }
-
     /// Puts fetched bytes where pages are missing; pages that are here, changed or not, are left alone. `offset` is at
     /// a page's start and the end at a page's end or the origin's; other bytes at the edges are ignored.
     public func land(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(CacheError) {
@@ -176,11 +155,12 @@ extension CachedFile {
         }
     }
 
-    /// Gives back the space of up to `limit` bytes of clean pages; returns how many it gave. Nothing of a pinned file.
+    /// Gives back the space of up to `limit` bytes of clean pages; returns how many it gave. Nothing of a file that is
+    /// pinned, or open elsewhere: who has it mapped would read zeros.
     func evict(limit: Int64) throws(CacheError) -> Int64 {
         try writers.withLock { _ throws(CacheError) in
-            let (map, isDirty, size, busy) = state.withLock { ($0.map, $0.isDirty, $0.sizeBytes, $0.pins > 0) }
-            if busy || size == 0 || (map == nil && isDirty) { return 0 }
+            let (map, isDirty, size, busy) = state.withLock { ($0.map, $0.isDirty, $0.sizeBytes, $0.isHeld) }
+            if busy || size == 0 || (map == nil && isDirty) || isOpenElsewhere { return 0 }
             if map == nil {
                 let made = try makeMap(originBytes: size, flags: PageMap.present)
                 try setMode(dirty: false, partial: true)
@@ -213,7 +193,7 @@ extension FileState {
     /// Makes up to `limit` bytes of clean pages missing, and returns which. The page in which the origin ends stays: it
     /// may hold local bytes too.
     mutating func takeCleanPages(limit: Int64) -> [ByteRange] {
-        guard let map, pins == 0 else { return [] }
+        guard let map, !isHeld else { return [] }
         let full = 0..<(map.originBytes / PageMap.pageBytes * PageMap.pageBytes)
         var left = Int(limit / PageMap.pageBytes)
         var taken: [ByteRange] = []

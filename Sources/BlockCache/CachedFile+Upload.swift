@@ -5,21 +5,28 @@ import Primitives
 
 extension CachedFile {
     /// Takes what is dirty now as what is uploaded; the file isn't evicted until `finishUpload`. One at a time: a
-    /// later snapshot takes over from an unfinished one, whose end then means nothing.
+    /// later snapshot takes over from an unfinished one, whose end then means nothing. Fails with EBUSY if others have
+    /// changed the file since the last look (`noticeUnseen`).
     public func beginUpload() throws(CacheError) -> Snapshot {
-        try writers.withLock { _ throws(CacheError) in try takeSnapshot(frozen: nil) }
+        try writers.withLock { _ throws(CacheError) in
+            try settleUnseen()
+            return try takeSnapshot(frozen: nil, digests: try digestsOfUnseen())
+        }
     }
 
     /// A snapshot with a private copy of the content, for files that are written all the time: it can't be disturbed.
     /// Whatever `plan` would name as missing has to be fetched before, and the file pinned while that is done.
     public func beginFrozenUpload() throws(CacheError) -> Snapshot {
         try writers.withLock { _ throws(CacheError) in
-            let copy = try FrozenContent(of: self)
-            return try takeSnapshot(frozen: copy)
+            try settleUnseen()
+            let copy = try withoutAccess { () throws(CacheError) in try FrozenContent(of: self) }
+            let digests = try digestsOfUnseen()
+            try requireSettled()
+            return try takeSnapshot(frozen: copy, digests: digests)
         }
     }
 
-    private func takeSnapshot(frozen: FrozenContent?) throws(CacheError) -> Snapshot {
+    private func takeSnapshot(frozen: FrozenContent?, digests: BlockDigests?) throws(CacheError) -> Snapshot {
         try recount()
         return state.withLock { state in
             if state.upload == nil { state.pins += 1 }
@@ -29,10 +36,13 @@ extension CachedFile {
                 }
             }
             state.uploads += 1
-            state.upload = FileState.ActiveUpload(serial: state.uploads, lowestBytes: state.sizeBytes)
+            state.upload = FileState.ActiveUpload(
+                serial: state.uploads, lowestBytes: state.sizeBytes, isUnseen: state.unseen != nil)
+            let pages = digests.flatMap { now in state.digests.map { now.pages(changedSince: $0) } }
             return Snapshot(
                 file: self, sizeBytes: state.sizeBytes, generation: state.generation, serial: state.uploads,
-                originBytes: state.originBytes, pages: state.map?.snapshot, frozen: frozen)
+                originBytes: pages == nil ? state.originBytes : state.sizeBytes, pages: pages ?? state.map?.snapshot,
+                frozen: frozen, digests: digests)
         }
     }
 
@@ -47,10 +57,17 @@ extension CachedFile {
                 return upload
             }
             guard let upload else { return }
-            let unchanged = state.withLock { $0.generation == snapshot.generation }
+            let unchanged = isUndisturbed(since: snapshot.generation)
             if !succeeded {
-                state.withLock { $0.map?.endUpload(succeeded: false) }
+                state.withLock { state in
+                    state.map?.endUpload(succeeded: false)
+                    // The bucket may have it all the same.
+                    if let old = state.digests, let new = snapshot.digests {
+                        state.digests?.forget(new.changed(since: old))
+                    }
+                }
             } else {
+                state.withLock { $0.digests = $0.unseen == nil ? nil : snapshot.digests }
                 try settle(upload, originBytes: min(snapshot.sizeBytes, upload.lowestBytes), unchanged: unchanged)
             }
         }
@@ -63,6 +80,9 @@ extension CachedFile {
         let (map, size) = state.withLock { state -> (PageMap?, Int64) in
             state.map?.endUpload(succeeded: true)
             return (state.map, state.sizeBytes)
+        }
+        if state.withLock({ $0.unseen != nil }) || upload.isUnseen && !unchanged {
+            return try settleWhole(unchanged: unchanged)
         }
         if unchanged && map.map({ $0.missingPages == 0 }) ?? true {
             try setMode(dirty: false, partial: false)
@@ -87,6 +107,41 @@ extension CachedFile {
         let partial = state.withLock { $0.map != nil }
         try setMode(dirty: !unchanged, partial: partial)
         state.withLock { $0.isDirty = !unchanged }
+    }
+}
+
+extension CachedFile {
+    /// Nobody knows what of the file has changed.
+    private func settleWhole(unchanged: Bool) throws(CacheError) {
+        try setMode(dirty: !unchanged, partial: false)
+        let hadMap = state.withLock { state -> Bool in
+            defer { state.map = nil }
+            state.isDirty = !unchanged
+            return state.map != nil
+        }
+        if hadMap { unlink(mapPath) }
+    }
+
+    /// Of a large file that others may write to, as it is now; nil for any other.
+    private func digestsOfUnseen() throws(CacheError) -> BlockDigests? {
+        guard let unseen = state.withLock({ $0.unseen }), unseen.sizeBytes > BlockDigests.leastBytes else { return nil }
+        return try withoutAccess { () throws(CacheError) in
+            try BlockDigests(of: descriptor, path, sizeBytes: unseen.sizeBytes)
+        }
+    }
+}
+
+extension BlockDigests {
+    /// The flags of a content's pages, as a page map has them.
+    func pages(changedSince base: BlockDigests) -> [UInt8] {
+        let count = Int((sizeBytes + PageMap.pageBytes - 1) / PageMap.pageBytes)
+        var pages = [UInt8](repeating: PageMap.present, count: count)
+        for range in changed(since: base) {
+            let lower = Int(range.lowerBound / PageMap.pageBytes)
+            let upper = min(count, Int((range.upperBound + PageMap.pageBytes - 1) / PageMap.pageBytes))
+            for page in lower..<upper { pages[page] |= PageMap.dirty }
+        }
+        return pages
     }
 }
 

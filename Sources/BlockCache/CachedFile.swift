@@ -6,11 +6,12 @@ import Primitives
 /// any thread and never wait for the network.
 ///
 /// The content file's mode keeps what must survive: owner-execute says that something changed since the last upload,
-/// group-execute that there is a page map (without one every page is here).
+/// group-execute that there is a page map (without one every page is here), other-execute that others may write to it.
 /// Lock order: `writers`, then `state`. Changes of content hold `writers` throughout, reads hold neither.
 public final class CachedFile: Sendable {
     static let dirtyMode: mode_t = 0o100
     static let partialMode: mode_t = 0o010
+    static let unseenMode: mode_t = 0o001
     static let plainMode: mode_t = 0o600
     /// From this size on, a clean file gets a page map at its first change, so that only what changes is uploaded.
     static let mapThresholdBytes: Int64 = 1 << 20
@@ -81,10 +82,6 @@ public final class CachedFile: Sendable {
 
     /// How many uploads were begun in this process: tells a writer whether its change is the first since.
     public var uploadsBegun: UInt64 { state.withLock { $0.uploads } }
-
-    /// A descriptor for reading and writing, for passthrough. Valid while this object is held. Who writes to it calls
-    /// `markAllDirty` before, and pins the file. Only for whole files.
-    public var backingDescriptor: Int32 { descriptor }
 
     /// Keeps all that is present from being evicted, until `unpin`. Counted.
     public func pin() { state.withLock { $0.pins += 1 } }
@@ -180,7 +177,8 @@ public final class CachedFile: Sendable {
     // MARK: What changes share. All with `writers` held.
 
     func setMode(dirty: Bool, partial: Bool) throws(CacheError) {
-        let mode = Self.plainMode | (dirty ? Self.dirtyMode : 0) | (partial ? Self.partialMode : 0)
+        let unseen = state.withLock { $0.unseen == nil ? 0 : Self.unseenMode }
+        let mode = Self.plainMode | (dirty ? Self.dirtyMode : 0) | (partial ? Self.partialMode : 0) | unseen
         try CacheError.check("change mode", path) { fchmod(descriptor, mode) }
         state.withLock { state in
             state.modeVersion += 1
@@ -190,10 +188,10 @@ public final class CachedFile: Sendable {
 
     /// Marks the file dirty, on the disk first.
     func becomeDirty() throws(CacheError) {
-        let (isDirty, map, size) = state.withLock { ($0.isDirty, $0.map, $0.sizeBytes) }
+        let (isDirty, map, size, isUnseen) = state.withLock { ($0.isDirty, $0.map, $0.sizeBytes, $0.unseen != nil) }
         if isDirty { return }
         var made: PageMap?
-        if map == nil && size >= Self.mapThresholdBytes {
+        if map == nil && size >= Self.mapThresholdBytes && !isUnseen {
             made = try makeMap(originBytes: size, flags: PageMap.present)
         }
         try setMode(dirty: true, partial: map != nil || made != nil)

@@ -15,7 +15,7 @@ public struct ContentFile: Sendable {
 
     public let id: UInt64
     public let path: String
-    /// Something in it isn't in the bucket.
+    /// Something in it isn't in the bucket, or may not be.
     public let isDirty: Bool
     public let sizeBytes: Int64
     public let allocatedBytes: Int64
@@ -28,7 +28,7 @@ public struct ContentFile: Sendable {
         guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
         self.id = id
         self.path = path
-        isDirty = status.st_mode & CachedFile.dirtyMode != 0
+        isDirty = status.st_mode & (CachedFile.dirtyMode | CachedFile.unseenMode) != 0
         isPartial = status.st_mode & CachedFile.partialMode != 0
         sizeBytes = Int64(status.st_size)
         allocatedBytes = Int64(status.st_blocks) * 512

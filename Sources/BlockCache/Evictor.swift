@@ -37,6 +37,11 @@ extension BlockCache {
         return .wait
     }
 
+    /// Whether so many bytes could be written without anybody waiting. Evicts nothing.
+    public func hasRoom(bytes: Int64) -> Bool {
+        totals.withLock { $0.dirty } + bytes <= settings.maximumDirtyBytes && spaceLacking(bytes) <= 0
+    }
+
     /// How many bytes the disk has too few for `bytes` more and the reserve.
     private func spaceLacking(_ bytes: Int64) -> Int64 {
         let now = self.now()
@@ -118,7 +123,8 @@ extension BlockCache {
     private func unlinkClean(_ id: UInt64, _ record: Record, in shard: inout Shard) -> Int64 {
         let path = path(of: id)
         var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & CachedFile.dirtyMode == 0 else { return 0 }
+        let kept = CachedFile.dirtyMode | CachedFile.unseenMode
+        guard lstat(path, &status) == 0, status.st_mode & kept == 0, !Lease.isOpen(path) else { return 0 }
         unlink(path)
         unlink(path + ".map")
         shard.records[id] = nil

@@ -14,6 +14,12 @@ struct FileState {
     /// Grows with each eviction, before the pages go.
     var evictions: UInt64 = 0
     var pins = 0
+    /// What it was at the last look, while others may write to it.
+    var unseen: ContentStamp?
+    /// The content file's access time unless others have read it; nil: that isn't looked for.
+    var primedAccess: Timestamp?
+    /// Of the content as the bucket has it, while others may write to it; nil: unknown.
+    var digests: BlockDigests?
     var isRemoved = false
     /// Its node has no name: what is changed in it waits for no upload.
     var isNameless = false
@@ -36,7 +42,12 @@ struct FileState {
         var lowestBytes: Int64
         /// What has been written since where no page map tells it.
         var written = RangeList()
+        /// Others may have written since, and nobody knows what.
+        var isUnseen = false
     }
+
+    /// Not to be evicted.
+    var isHeld: Bool { pins > 0 || unseen != nil }
 
     var isWhole: Bool { map.map { $0.missingPages == 0 } ?? true }
 
@@ -48,6 +59,13 @@ struct FileState {
     }
 
     var originBytes: Int64 { map?.originBytes ?? (isDirty ? 0 : sizeBytes) }
+
+    /// Whether a part of `range` isn't in the bucket as it is here.
+    func isChanged(_ range: ByteRange) -> Bool {
+        guard isDirty else { return false }
+        guard let map, range.upperBound <= map.originBytes else { return true }
+        return !map.runs(in: range) { $0 & (PageMap.dirty | PageMap.uploading) != 0 }.isEmpty
+    }
 
     /// An edge page of `range` that would be overwritten in part and isn't here.
     func missingEdge(of range: ByteRange) -> ByteRange? {

@@ -10,9 +10,11 @@ public struct Snapshot: ByteSource, Sendable {
     public let generation: UInt64
     let serial: UInt64
     let originBytes: Int64
-    /// The page map's flags then; nil: everything was here.
+    /// The page map's flags then, or what the digests say; nil: everything was here, and may be new.
     let pages: [UInt8]?
     let frozen: FrozenContent?
+    /// Of a large file that others may write to.
+    var digests: BlockDigests?
 
     /// Nothing in it was changed since it was last in the bucket.
     public var isClean: Bool { pages.map { !Self.isChanged($0, 0..<sizeBytes) } ?? false }
@@ -86,14 +88,14 @@ public struct Snapshot: ByteSource, Sendable {
         let range = ByteRange(offset: offset, length: Int64(buffer.count))
         guard offset >= 0, range.upperBound <= sizeBytes else { throw Self.changed }
         if let frozen { return try read(frozen, range, into: buffer) }
-        guard file.generation == generation else { throw Self.changed }
+        guard file.isUndisturbed(since: generation) else { throw Self.changed }
         let outcome: ReadOutcome
         do throws(CacheError) {
-            outcome = try file.read(into: buffer, at: offset)
+            outcome = try file.withoutAccess { () throws(CacheError) in try file.read(into: buffer, at: offset) }
         } catch {
             throw StoreError(.refused, "read source", detail: error.description)
         }
-        guard outcome == .bytes(buffer.count), file.generation == generation else { throw Self.changed }
+        guard outcome == .bytes(buffer.count), file.isUndisturbed(since: generation) else { throw Self.changed }
     }
 
     private func read(

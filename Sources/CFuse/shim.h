@@ -59,6 +59,12 @@ struct pail_create_out {
     struct pail_entry_out entry;
     struct pail_open_out open;
 };
+struct pail_backing_map {
+    int32_t fd;
+    uint32_t flags;
+    uint64_t padding;
+};
+_Static_assert(sizeof(struct pail_backing_map) == 16, "fuse_backing_map");
 _Static_assert(sizeof(struct pail_in_header) == 40, "fuse_in_header");
 _Static_assert(sizeof(struct pail_init_out) == 64, "fuse_init_out");
 _Static_assert(sizeof(struct pail_create_out) == 144, "fuse_create_out");

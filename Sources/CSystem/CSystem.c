@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -38,6 +39,11 @@ int pail_fsetxattr(int fd, const char *name, const void *value, size_t size, int
 }
 
 int pail_fremovexattr(int fd, const char *name) { return fremovexattr(fd, name); }
+
+int64_t pail_file_system_type(int fd) {
+    struct statfs status;
+    return fstatfs(fd, &status) == 0 ? (int64_t)status.f_type : -1;
+}
 
 static uint32_t table[8][256];
 

@@ -67,6 +67,9 @@ public enum Settings {
             "cache.maximumDirty", .size(\.cache.maximumDirtyBytes),
             "most bytes not yet uploaded, writers wait beyond; default: four fifths of the limit"),
         Setting("readOnly", .flag(\.readOnly), "refuse changes"),
+        Setting(
+            "passthrough", .flag(\.passthrough),
+            "let the kernel read and write cached files by itself, where it can; default true"),
         Setting("allowOther", .flag(\.allowOther), "let other users in (needs user_allow_other in /etc/fuse.conf)"),
         Setting("nonEmpty", .flag(\.nonEmpty), "mount over a directory that has entries"),
         Setting(

@@ -12,17 +12,21 @@ extension FileSystem {
         if change.isEmpty { return attributes(of: try withoutPrivileges(node, caller)) }
         if let size = change.sizeBytes { try truncate(node, to: size, killPrivileges: change.killPrivileges) }
         if change.isMoreThanSize {
-            if node.isFile, let open = state.withLock({ $0.open[id] }) { try settle(open) }
+            let open = node.isFile ? state.withLock { $0.open[id] } : nil
+            if let open { try settle(open) }
             let now = time.now()
-            _ = try local(tree.update(id, forBucket: true) { change.apply(to: &$0, now) })
+            let changed = try local(tree.update(id, forBucket: true) { change.apply(to: &$0, now) })
+            if let open, change.modified != nil { try restamp(open, changed.modified) }
         }
         return attributes(of: try self.node(id))
     }
 
     /// A setattr of nothing comes from chown(2) with no owner and no group, which for a file takes the set-id bits away
-    /// all the same, and before a write by somebody who may not keep them, which takes them away by itself.
+    /// all the same, and before a write by somebody who may not keep them. That takes them away by itself, unless it goes
+    /// past this process.
     private func withoutPrivileges(_ node: Node, _ caller: Caller) throws(Failure) -> Node {
-        let isEntitled = caller.user == 0 || caller.user == node.user
+        let isUnseen = state.withLock { $0.open[node.id] }?.file.isUnseen ?? false
+        let isEntitled = caller.user == 0 || caller.user == node.user || isUnseen
         guard !node.isDirectory, isEntitled, node.mode.withoutPrivileges != node.mode else { return node }
         let now = time.now()
         return try local(

@@ -83,6 +83,16 @@ extension FileSystem {
     /// upload began, or after the last settling, costs a transaction.
     func noteChange(_ open: OpenNode, killPrivileges: Bool) throws(Failure) {
         let now = time.now()
+        if open.file.isUnseen { try cached(open.file.restamp(now)) }
+        try noteChange(open, at: now)
+        guard killPrivileges else { return }
+        let node = try node(open.id)
+        guard node.mode.withoutPrivileges != node.mode else { return }
+        _ = try local(tree.update(open.id, forBucket: true) { $0.mode = $0.mode.withoutPrivileges })
+        invalidate(.attributes(open.id))
+    }
+
+    func noteChange(_ open: OpenNode, at now: Timestamp) throws(Failure) {
         let uploads = open.file.uploadsBegun
         let isKnown = open.state.withLock { state -> Bool in
             state.modified = now
@@ -96,11 +106,6 @@ extension FileSystem {
             // What lost its name to a change in the bucket gets it back.
             if open.file.isNameless, try node(open.id).links > 0 { contents.setNameless(open.file, false) }
         }
-        guard killPrivileges else { return }
-        let node = try node(open.id)
-        guard node.mode.withoutPrivileges != node.mode else { return }
-        _ = try local(tree.update(open.id, forBucket: true) { $0.mode = $0.mode.withoutPrivileges })
-        invalidate(.attributes(open.id))
     }
 
     /// fallocate(2).

@@ -43,11 +43,7 @@ extension FileSystem {
     public func parent(_ id: NodeID) throws(Failure) -> NodeID { try local(tree.parent(of: id)) ?? id }
 
     private func shown(_ child: Found, plus: Bool) -> DirectoryEntry {
-        let entry =
-            plus && child.node.isKnown
-            ? Entry(
-                attributes: attributes(of: child.node), nameMilliseconds: settings.nameMilliseconds,
-                attributeMilliseconds: settings.attributeMilliseconds) : nil
+        let entry = plus && child.node.isKnown ? entry(showing: attributes(of: child.node)) : nil
         return DirectoryEntry(
             name: child.name.name, node: child.node.id, type: child.node.isKnown ? child.node.type : 0,
             next: UInt64(child.name.id.raw) + FileSystem.firstOffset, entry: entry)

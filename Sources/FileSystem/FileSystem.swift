@@ -34,6 +34,8 @@ public final class FileSystem: Sendable {
         var open: [NodeID: OpenNode] = [:]
         /// How often the kernel was told of a node and has not forgotten it.
         var lookups: [NodeID: ReferenceCount] = [:]
+        /// How files that are not in `open` are open since the process before.
+        var former: [NodeID: OpenMode] = [:]
     }
 
     /// The longest path below the mount point, in bytes: programs can make longer ones than PATH_MAX, step by step.
@@ -50,6 +52,8 @@ public final class FileSystem: Sendable {
     /// The nodes in `lookups`, and those that the kernel knows from the process before this one.
     let references: KernelReferences?
     let state = Lock(State())
+    let backing = Lock<BackingFiles?>(nil)
+    let watch = Lock(Watch())
     private let listener = Lock<Hook<Invalidation, Void>?>(nil)
 
     /// - Parameter references: where the nodes are noted that the kernel knows; nil if nobody is to take over.
@@ -68,6 +72,7 @@ public final class FileSystem: Sendable {
         self.references = references
         discovery.listen(Hook { [weak self] events in self?.heed(events) })
         reconciler.protect(Hook { [weak self] node in self?.isReading(node) ?? false })
+        reconciler.lookBeforeUpload(Hook { [weak self] node in self?.look(at: node) })
     }
 
     /// Tells `hook` what the kernel has to forget. Called on any thread: be quick.
@@ -138,7 +143,8 @@ public final class FileSystem: Sendable {
         let file = try content(of: node)
         if node.links == 0 { contents.setNameless(file, true) }
         return state.withLock { state in
-            let open = state.open[node.id] ?? OpenNode(node.id, file)
+            let open =
+                state.open[node.id] ?? OpenNode(node.id, file, state.former.removeValue(forKey: node.id) ?? OpenMode())
             open.state.withLock { $0.users += 1 }
             state.open[node.id] = open
             return open
@@ -161,8 +167,11 @@ public final class FileSystem: Sendable {
                 open.users -= 1
                 return open.users
             }
-            if users == 0 { state.open[open.id] = nil }
-            return users == 0
+            guard users == 0 else { return false }
+            state.open[open.id] = nil
+            let mode = open.mode.withLock { $0 }
+            if mode.handles > 0 { state.former[open.id] = mode }
+            return true
         }
         guard isLast else { return }
         do throws(Failure) {
@@ -219,7 +228,9 @@ public final class FileSystem: Sendable {
             references?[node] = false
             return true
         }
-        if isGone { forgetIfUnused(node) }
+        guard isGone else { return }
+        dropFormer(node)
+        forgetIfUnused(node)
     }
 
     /// The node's last name went: what is changed in it waits for no upload any more.

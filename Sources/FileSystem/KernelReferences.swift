@@ -20,18 +20,18 @@ public final class KernelReferences: @unchecked Sendable {
     private static let capacity: UInt64 = 1 << 31
     private static let lengthBytes = Int(capacity / 8)
 
+    /// How the kernel has files open; behind the bits.
+    public let openFiles: OpenTable
+
     public convenience init() throws(Errno) {
         let descriptor = try Errno.check { pail_memory_file("pail nodes") }
-        guard ftruncate(descriptor, off_t(Self.lengthBytes)) == 0 else {
-            let error = Errno.current
-            close(descriptor)
-            throw error
-        }
         try self.init(of: descriptor)
     }
 
     /// Takes over what another process has noted.
     public init(of descriptor: Int32) throws(Errno) {
+        try Errno.check { ftruncate(descriptor, off_t(Self.lengthBytes + OpenTable.lengthBytes)) }
+        openFiles = try OpenTable(of: descriptor, at: Self.lengthBytes)
         let map = mmap(
             nil, Self.lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor, 0)
         guard let map, map != MAP_FAILED else { throw .current }

@@ -29,9 +29,13 @@ extension FileSystem {
     /// The answer about a node; counts a reference.
     func entry(_ node: Node) -> Entry {
         countLookup(node.id)
-        return Entry(
-            attributes: attributes(of: node), nameMilliseconds: settings.nameMilliseconds,
-            attributeMilliseconds: settings.attributeMilliseconds)
+        return entry(showing: attributes(of: node))
+    }
+
+    func entry(showing attributes: Attributes) -> Entry {
+        Entry(
+            attributes: attributes, nameMilliseconds: settings.nameMilliseconds,
+            attributeMilliseconds: attributes.isVolatile ? 0 : settings.attributeMilliseconds)
     }
 
     public func attributes(_ id: NodeID, handle: HandleID?) throws(Failure) -> Attributes {
@@ -53,14 +57,22 @@ extension FileSystem {
             }
             return attributes
         }
-        attributes.sizeBytes = open.file.sizeBytes
-        attributes.blocks512 =
-            open.file.isWhole ? open.file.allocatedBytes / 512 : (attributes.sizeBytes + 511) / 512
-        if let modified = open.state.withLock({ $0.modified }) {
-            attributes.modified = modified
-            attributes.changed = max(node.changed, modified)
-        }
+        if let accessed = noteUnseenAccess(open) { attributes.accessed = accessed }
+        show(open, &attributes)
         return attributes
+    }
+
+    private func show(_ open: OpenNode, _ attributes: inout Attributes) {
+        guard let present = open.file.present else { return }
+        attributes.sizeBytes = present.stamp.sizeBytes
+        attributes.blocks512 =
+            open.file.isWhole ? present.allocatedBytes / 512 : (attributes.sizeBytes + 511) / 512
+        attributes.isVolatile = open.file.isUnseen
+        let written = open.state.withLock { $0.modified }
+        let modified = attributes.isVolatile ? present.stamp.modified : written
+        guard let modified, modified != attributes.modified else { return }
+        attributes.modified = modified
+        attributes.changed = max(attributes.changed, modified)
     }
 
     public func readLink(_ id: NodeID) throws(Failure) -> ByteString {

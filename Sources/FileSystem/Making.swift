@@ -59,12 +59,6 @@ extension FileSystem {
         return try opened(node, flags)
     }
 
-    func opened(_ node: Node, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
-        let open = try use(node)
-        let handle = add(.file(OpenFile(open, flags: flags, maximumWindowBytes: settings.readAheadBytes)))
-        return (entry(node), Opened(handle: handle, keepCache: true))
-    }
-
     private func makeFile(
         _ parent: NodeID, _ name: ByteString, mode: UInt32, _ caller: Caller
     ) throws(Failure) -> Node {

@@ -14,15 +14,22 @@ final class OpenNode: Sendable {
         var modified: Timestamp?
         /// It was read since it was opened or last written.
         var isAccessNoted = false
+        /// It was opened for reading and writing past this process: it may be mapped as long as anybody has it open.
+        var mayBeMapped = false
     }
 
     let id: NodeID
     let file: CachedFile
     let state = Lock(State())
+    /// Before the others, and the locks of the content and the tree.
+    let mode: Lock<OpenMode>
+    /// So that the tree gets one state after the other.
+    let settling = Lock(())
 
-    init(_ id: NodeID, _ file: CachedFile) {
+    init(_ id: NodeID, _ file: CachedFile, _ mode: OpenMode) {
         self.id = id
         self.file = file
+        self.mode = Lock(mode)
     }
 
     /// True for the first read since it was opened or last written.
@@ -39,10 +46,13 @@ final class OpenFile: Sendable {
     let node: OpenNode
     let isReadable: Bool
     let isWritable: Bool
+    /// The process before has opened it.
+    let isFormer: Bool
     let readAhead: Lock<ReadAhead>
 
-    init(_ node: OpenNode, flags: Int32, maximumWindowBytes: Int64) {
+    init(_ node: OpenNode, flags: Int32, maximumWindowBytes: Int64, isFormer: Bool = false) {
         self.node = node
+        self.isFormer = isFormer
         let access = flags & O_ACCMODE
         isReadable = access != O_WRONLY
         isWritable = access != O_RDONLY

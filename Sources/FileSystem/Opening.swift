@@ -11,26 +11,46 @@ extension FileSystem {
         if node.isDirectory { throw Failure(EISDIR) }
         guard node.isFile else { throw Failure(ENXIO) }
         let open = try use(node)
+        let route: Route
         do throws(Failure) {
             if flags & O_TRUNC != 0 {
                 // Also of an empty file: open(2) marks the times whatever the size was.
                 _ = try cached(open.file.truncate(to: 0))
                 try noteChange(open, killPrivileges: false)
             }
+            route = try enter(open, node, flags: flags)
         } catch {
             endUse(open)
             throw error
         }
-        // A node is one version of an object, so what the kernel has of it is never stale.
+        return opened(open, flags, route)
+    }
+
+    private func opened(_ open: OpenNode, _ flags: Int32, _ route: Route) -> Opened {
         let handle = add(.file(OpenFile(open, flags: flags, maximumWindowBytes: settings.readAheadBytes)))
-        return Opened(handle: handle, keepCache: true)
+        return Opened(handle: handle, route: route)
+    }
+
+    /// A handle of a node that was just made.
+    func opened(_ node: Node, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
+        let open = try use(node)
+        do throws(Failure) {
+            let opened = opened(open, flags, try enter(open, node, flags: flags))
+            return (entry(node), opened)
+        } catch {
+            endUse(open)
+            throw error
+        }
     }
 
     /// Every close(2) of a descriptor: what was written is recorded.
     public func flush(_ handle: HandleID, lockOwner: UInt64) throws(Failure) { try settle(try file(handle).node) }
 
-    public func release(_ handle: HandleID) throws(Failure) {
+    /// - Parameter isRepeated: the process before may have carried it out already.
+    public func release(_ handle: HandleID, isRepeated: Bool = false) throws(Failure) {
         guard case .file(let file) = remove(handle) else { throw Failure(EBADF) }
+        noteUnseenAccess(file.node)
+        if !isRepeated { leave(file) }
         endUse(file.node)
     }
 
@@ -57,13 +77,19 @@ extension FileSystem {
 
     /// Records in the tree what was written through the node's handles so far.
     func settle(_ open: OpenNode) throws(Failure) {
-        guard let written = open.state.withLock({ $0.modified }) else { return }
-        try local(
-            tree.settle(open.id, sizeBytes: open.file.sizeBytes, modified: written, changed: written))
-        open.state.withLock { state in
-            guard state.modified == written else { return }
-            state.modified = nil
-            state.announced = nil
+        try look(open)
+        try open.settling.withLock { _ throws(Failure) in
+            guard let written = open.state.withLock({ $0.modified }) else { return }
+            let stamp = open.file.isUnseen ? open.file.present?.stamp : nil
+            let modified = stamp?.modified ?? written
+            try local(
+                tree.settle(
+                    open.id, sizeBytes: stamp?.sizeBytes ?? open.file.sizeBytes, modified: modified, changed: modified))
+            open.state.withLock { state in
+                guard state.modified == written else { return }
+                state.modified = nil
+                state.announced = nil
+            }
         }
     }
 }

@@ -42,6 +42,8 @@ public struct Attributes: Sendable, Equatable {
     public var accessed: Timestamp
     public var modified: Timestamp
     public var changed: Timestamp
+    /// They may change without this process knowing: the kernel must ask each time.
+    public var isVolatile = false
 
     public init(
         node: NodeID, mode: UInt32, links: UInt32, user: UInt32, group: UInt32, device: UInt64, sizeBytes: Int64,
@@ -97,12 +99,11 @@ public struct AttributeChange: Sendable {
 /// An opened file.
 public struct Opened: Sendable {
     public var handle: HandleID
-    /// The kernel may keep the pages that it has of this node.
-    public var keepCache: Bool
+    public var route: Route
 
-    public init(handle: HandleID, keepCache: Bool) {
+    public init(handle: HandleID, route: Route) {
         self.handle = handle
-        self.keepCache = keepCache
+        self.route = route
     }
 }
 

@@ -19,5 +19,12 @@ enum Answer: Sendable {
     case statistics(FileSystemStatistics)
 }
 
+extension Answer {
+    /// Attributes that the kernel may keep so long, if it may at all.
+    static func attributes(_ attributes: Attributes, keptFor milliseconds: Int64) -> Answer {
+        .attributes(attributes, milliseconds: attributes.isVolatile ? 0 : milliseconds)
+    }
+}
+
 /// An operation on the file system, which may be run several times until what it needs is there.
 typealias Operation = @Sendable (FileSystem) throws(Failure) -> Answer

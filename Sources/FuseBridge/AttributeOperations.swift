@@ -12,7 +12,7 @@ extension Bridge {
             let handle = file.map { HandleID($0.pointee.fh) }
             let milliseconds = Bridge.of(request!).options.attributeMilliseconds
             Bridge.serve(request) { fs throws(Failure) in
-                .attributes(try fs.attributes(NodeID(node), handle: handle), milliseconds: milliseconds)
+                .attributes(try fs.attributes(NodeID(node), handle: handle), keptFor: milliseconds)
             }
         }
         operations.setattr = { request, node, attributes, which, file in
@@ -23,7 +23,7 @@ extension Bridge {
             let (change, caller) = (wanted, Caller(request!))
             Bridge.serve(request) { fs throws(Failure) in
                 let changed = try fs.setAttributes(NodeID(node), change, handle: handle, caller)
-                return .attributes(changed, milliseconds: milliseconds)
+                return .attributes(changed, keptFor: milliseconds)
             }
         }
         operations.statfs = { request, _ in

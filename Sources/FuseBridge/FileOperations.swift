@@ -40,8 +40,9 @@ extension Bridge {
         }
         operations.release = { request, _, file in
             let handle = HandleID(file!.pointee.fh)
+            let isRepeated = Worker.current?.message?.isResent ?? false
             Bridge.serve(request) { fs throws(Failure) in
-                try fs.release(handle)
+                try fs.release(handle, isRepeated: isRepeated)
                 return .done
             }
         }

@@ -12,8 +12,11 @@ public struct FormerSession: Sendable {
     public var offer: [UInt8]
     /// Where it is mounted. Nothing may be asked of that path before requests are answered.
     public var mountPoint: String
+    /// The kernel may read and write contents by itself.
+    public var passesThrough: Bool
 
-    public init(device: Int32, offer: [UInt8], mountPoint: String) {
+    public init(device: Int32, offer: [UInt8], mountPoint: String, passesThrough: Bool) {
+        self.passesThrough = passesThrough
         self.device = device
         self.offer = offer
         self.mountPoint = mountPoint

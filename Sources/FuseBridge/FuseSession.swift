@@ -22,8 +22,9 @@ public final class FuseSession: Sendable {
     private let ended = Semaphore()
     private let log: Log
     private let former: FormerSession?
-    /// The kernel's first message.
-    private let offer = Lock([UInt8]())
+    private let passes = Lock(false)
+    /// The kernel's first message, and whether it may read and write contents by itself.
+    private let agreed = Lock((offer: [UInt8](), passesThrough: false))
 
     /// libfuse's session, which is safe to use from any thread.
     private struct Handle: @unchecked Sendable { let pointer: OpaquePointer }
@@ -72,8 +73,9 @@ public final class FuseSession: Sendable {
             throw .mount(path: point.path, errno == 0 ? Errno(EPERM) : .current)
         }
         phase.withLock { $0 = .mounted(point) }
-        let message = try Handshake(session: session.pointer, log: log).perform()
-        offer.withLock { $0 = message }
+        let agreed = try handshake.perform()
+        self.agreed.withLock { $0 = agreed }
+        if agreed.passesThrough { passThrough() }
         log.debug("fuse", "mounted on \(point.path)")
     }
 
@@ -87,8 +89,9 @@ public final class FuseSession: Sendable {
             throw .mount(path: point.path, Errno(EBADF))
         }
         guard former.isConnected else { throw .notMounted }
-        try Handshake(session: session.pointer, log: log).replay(former.offer)
-        offer.withLock { $0 = former.offer }
+        try handshake.replay(former.offer)
+        agreed.withLock { $0 = (former.offer, former.passesThrough) }
+        if former.passesThrough { passThrough() }
         do throws(Errno) { try former.resend() } catch { throw .handshake("resending: \(error)") }
         phase.withLock { $0 = .mounted(point) }
         log.debug("fuse", "took \(point.path) over")
@@ -97,9 +100,27 @@ public final class FuseSession: Sendable {
     /// What another process would need to take this mount over. The device remains this session's.
     public var kept: FormerSession? {
         guard case .mounted(let point) = phase.withLock({ $0 }) else { return nil }
+        let agreed = agreed.withLock { $0 }
         return FormerSession(
-            device: fuse_session_fd(session.pointer), offer: offer.withLock { $0 }, mountPoint: point.path)
+            device: fuse_session_fd(session.pointer), offer: agreed.offer, mountPoint: point.path,
+            passesThrough: agreed.passesThrough)
     }
+
+    private var handshake: Handshake {
+        Handshake(session: session.pointer, passthroughDepth: bridge.options.passthrough?.stackDepth, log: log)
+    }
+
+    /// Gives the file system the kernel's reading and writing by itself, as far as this process may have it.
+    private func passThrough() {
+        let device = BackingDevice(descriptor: fuse_session_fd(session.pointer))
+        let isChosen = bridge.options.passthrough.map { device.isAllowed($0.trialFile) } ?? false
+        bridge.fileSystem.passThrough(
+            BackingFiles(isChosen: isChosen, open: { device.open($0) }, close: { device.close($0) }))
+        passes.withLock { $0 = isChosen }
+    }
+
+    /// The kernel reads and writes files by itself where that can be had.
+    public var passesThrough: Bool { passes.withLock { $0 } }
 
     /// Answers requests until the file system is unmounted, by `unmount` or by anybody else, or until `stop`. Returns
     /// when every request is answered.

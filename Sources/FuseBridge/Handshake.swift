@@ -10,12 +10,19 @@ import Telemetry
 /// meanwhile, completed, and then written to the kernel.
 struct Handshake {
     let session: OpaquePointer
+    /// How many file systems may lie on others below passthrough; nil: there shall be none.
+    let passthroughDepth: Int?
     let log: Log
 
     /// The file system clears set-id bits, and the kernel needn't ask for `security.capability` before each write.
     private static let handleKillPrivilegesV2: UInt32 = 1 << 28
     /// Lookups and listings of one directory run side by side. Without it one that needs the bucket holds up the others.
     private static let parallelDirectoryOperations: UInt32 = 1 << 18
+    /// FUSE_INIT_EXT: `flags2` counts.
+    private static let extended: UInt32 = 1 << 30
+    /// FUSE_PASSTHROUGH, bit 37 of the flags, from version 7.40 (Linux 6.9) on.
+    private static let passthrough: UInt32 = 1 << 5
+    private static let passthroughMinor: UInt32 = 40
 
     /// What libfuse can ask for by itself.
     static func negotiate(_ connection: inout fuse_conn_info, _ log: Log) {
@@ -39,8 +46,9 @@ struct Handshake {
         log.debug("fuse", "protocol \(connection.proto_major).\(connection.proto_minor)")
     }
 
-    /// To be called once, after mounting and before requests are taken. Returns the kernel's message.
-    func perform() throws(FuseError) -> [UInt8] {
+    /// To be called once, after mounting and before requests are taken. Returns the kernel's message, and whether there
+    /// is passthrough.
+    func perform() throws(FuseError) -> (offer: [UInt8], passesThrough: Bool) {
         let device = fuse_session_fd(session)
         let worker = Worker()
         let offered = try receive(worker, device)
@@ -52,7 +60,12 @@ struct Handshake {
         } catch {
             throw .handshake("\(error)")
         }
-        return message
+        return (message, passesThrough(offered))
+    }
+
+    private func passesThrough(_ offered: pail_init_in) -> Bool {
+        passthroughDepth != nil && offered.flags & Self.extended != 0 && offered.flags2 & Self.passthrough != 0
+            && offered.minor >= Self.passthroughMinor
     }
 
     /// Instead of `perform` with a kernel that has agreed with another process: libfuse is shown the message, and its
@@ -100,6 +113,12 @@ struct Handshake {
         guard answer.count == start + MemoryLayout<pail_init_out>.size else { throw Errno(EPROTO) }
         var agreed = answer.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: start, as: pail_init_out.self) }
         agreed.flags |= offered.flags & (Self.handleKillPrivilegesV2 | Self.parallelDirectoryOperations)
+        if passesThrough(offered), let passthroughDepth {
+            agreed.flags |= Self.extended
+            agreed.flags2 |= Self.passthrough
+            agreed.max_stack_depth = UInt32(passthroughDepth) + 1
+            agreed.minor = max(agreed.minor, Self.passthroughMinor)
+        }
         answer.withUnsafeMutableBytes { $0.storeBytes(of: agreed, toByteOffset: start, as: pail_init_out.self) }
         log.debug(
             "fuse",

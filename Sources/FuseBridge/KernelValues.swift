@@ -69,17 +69,26 @@ extension pail_attr {
 }
 
 extension pail_open_out {
-    /// FOPEN_KEEP_CACHE, FOPEN_NOFLUSH, FOPEN_PARALLEL_DIRECT_WRITES of linux/fuse.h.
+    // Of linux/fuse.h: FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, FOPEN_NOFLUSH, FOPEN_PARALLEL_DIRECT_WRITES, FOPEN_PASSTHROUGH.
+    private static let direct: UInt32 = 1 << 0
     private static let keepCache: UInt32 = 1 << 1
     private static let noFlush: UInt32 = 1 << 5
     private static let parallelDirectWrites: UInt32 = 1 << 6
+    private static let passthrough: UInt32 = 1 << 7
 
     /// `flags` are those of open(2): a read-only descriptor has nothing to flush when it is closed.
     init(_ opened: Opened, flags: Int32) {
         self.init()
         fh = opened.handle.raw
-        open_flags = Self.parallelDirectWrites
-        if opened.keepCache { open_flags |= Self.keepCache }
+        switch opened.route {
+        case .daemon: open_flags = Self.parallelDirectWrites | Self.keepCache
+        case .kernel(let id):
+            open_flags = Self.passthrough
+            backing_id = id
+        case .both(let id):
+            open_flags = Self.passthrough | Self.direct | Self.parallelDirectWrites
+            backing_id = id
+        }
         if flags & O_ACCMODE == O_RDONLY { open_flags |= Self.noFlush }
     }
 

@@ -18,6 +18,22 @@ public struct SessionOptions: Sendable {
     /// The kernel's read-ahead; taking effect needs root.
     public var readAheadKiB = 1024
 
+    /// Set if the kernel is to read and write contents by itself.
+    public var passthrough: Passthrough?
+
+    /// What the kernel's own reading and writing needs to know.
+    public struct Passthrough: Sendable {
+        /// How many file systems lie on others where the contents are.
+        public var stackDepth: Int
+        /// Some file that lies there, to try it with.
+        public var trialFile: String
+
+        public init(stackDepth: Int, trialFile: String) {
+            self.stackDepth = stackDepth
+            self.trialFile = trialFile
+        }
+    }
+
     public init(source: String) { self.source = source }
 
     /// As many as there are processors, 4 to 16.

@@ -1,3 +1,4 @@
+import BlockCache
 import Configuration
 import FuseBridge
 import Glibc
@@ -123,7 +124,8 @@ public final class Daemon: Sendable {
         (events, continuation) = AsyncStream.makeStream(of: Event.self)
         do {
             session = try FuseSession(
-                fileSystem: stack.fileSystem, options: Self.options(configuration), former: place.former, log: log)
+                fileSystem: stack.fileSystem, options: Self.options(configuration, directory, stack.disk),
+                former: place.former, log: log)
         } catch {
             throw MountFailure(.mountPoint, "\(error)")
         }
@@ -133,11 +135,16 @@ public final class Daemon: Sendable {
         if changed > 0 { log.info("mount", "carrying on with \(changed) files") }
     }
 
-    private static func options(_ configuration: MountConfiguration) -> SessionOptions {
+    private static func options(
+        _ configuration: MountConfiguration, _ directory: CacheDirectory, _ disk: ContentDisk
+    ) -> SessionOptions {
         var options = SessionOptions(source: configuration.bucket?.description ?? "pail")
         options.allowOther = configuration.allowOther
         options.readOnly = configuration.readOnly
         options.extra = configuration.kernelOptions
+        if configuration.passthrough, disk.isFitForPassthrough {
+            options.passthrough = .init(stackDepth: disk.stackDepth, trialFile: directory.identityFile)
+        }
         return options
     }
 

@@ -94,6 +94,7 @@ extension Daemon: ControlHandling {
             ("bucket", .text(configuration.bucket?.description ?? "")),
             ("mountPoint", .text(mountPoint.path)),
             ("state", .text(isUnmounted ? "unmounted, uploading" : configuration.readOnly ? "read-only" : "mounted")),
+            ("passthrough", .text(session.passesThrough ? "on" : "off")),
             ("cachedBytes", .number(usage.cachedBytes)),
             ("cacheLimitBytes", .number(usage.limitBytes)),
             ("dirtyBytes", .number(usage.dirtyBytes)),

@@ -21,6 +21,7 @@ struct KeptMount: Sendable {
             cache \(LineText.escape(cacheDirectory))
             cacheID \(cacheID)
             registration \(LineText.escape(registrationPath))
+            passthrough \(session.passesThrough ? 1 : 0)
             offer \(session.offer.map(String.init).joined(separator: ","))
             """
         return Parcel(text: text, descriptors: [session.device, references, lock, registration])
@@ -38,7 +39,7 @@ extension KeptMount {
         else { return nil }
         session = FormerSession(
             device: parcel.descriptors[0], offer: offer.split(separator: ",").compactMap { UInt8($0) },
-            mountPoint: mountPoint)
+            mountPoint: mountPoint, passesThrough: SmallFile.field("passthrough", in: parcel.text) == "1")
         references = parcel.descriptors[1]
         lock = parcel.descriptors[2]
         registration = parcel.descriptors[3]

@@ -39,8 +39,10 @@ public enum Signals {
 
 /// What this process may use.
 enum ProcessLimits {
-    /// As many open files as allowed: each cached file in use is one. No core dumps: they would hold secrets.
+    /// As many open files as allowed: each cached file in use is one. No core dumps: they would hold secrets. SIGIO, by
+    /// which the kernel tells of somebody who opens a file that is being looked at, means nothing.
     static func adjust() {
+        signal(SIGIO, SIG_IGN)
         var files = rlimit()
         if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &files) == 0 {
             files.rlim_cur = files.rlim_max

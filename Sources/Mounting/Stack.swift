@@ -17,6 +17,7 @@ final class Stack: Sendable {
     let cache: BlockCache
     let reconciler: Reconciler
     let fileSystem: FileSystem
+    let disk: ContentDisk
     /// Files whose changes an earlier run had not uploaded.
     let recovered: Recovered
     /// Files with changes that could only be kept apart, for who mounts.
@@ -35,7 +36,8 @@ final class Stack: Sendable {
         let lostBefore = Directory.entries(directory.lostAndFound)?.count ?? 0
         do {
             tree = try Tree(path: directory.database, defaults: defaults, newCacheID: identity.id, now: time.now())
-            cache = try BlockCache(settings: Self.cacheSettings(configuration, directory), log: log)
+            disk = try ContentDisk(of: directory.path)
+            cache = try BlockCache(settings: Self.cacheSettings(configuration, directory, disk), log: log)
             recovered = try Recovery.run(
                 tree: tree, cache: cache, trustClean: prior != .powerLost, isOpen: { references[$0] }, log: log)
         } catch {
@@ -59,6 +61,7 @@ final class Stack: Sendable {
         fileSystem = FileSystem(
             tree: tree, cache: cache, fetcher: fetcher, discovery: discovery, reconciler: reconciler,
             settings: Self.fileSystemSettings(configuration), time: time, log: log, references: references)
+        fileSystem.resume()
     }
 
     func start(prior: PriorStop) { reconciler.start(afterCrash: prior != .clean) }
@@ -77,6 +80,7 @@ final class Stack: Sendable {
     /// Returns when the bucket has everything, or the file at `path` (a directory counts as everything); or when the
     /// task is cancelled. What fails is tried again until then.
     func flush(path: String?) async {
+        fileSystem.lookAtAll()
         while !Task.isCancelled {
             do {
                 if let path, let node = try file(at: path) {
@@ -121,11 +125,12 @@ final class Stack: Sendable {
     var uploadedBytes: Int64 { (try? reconciler.status().uploadedBytes) ?? 0 }
 
     private static func cacheSettings(
-        _ configuration: MountConfiguration, _ directory: CacheDirectory
+        _ configuration: MountConfiguration, _ directory: CacheDirectory, _ disk: ContentDisk
     ) -> BlockCache.Settings {
         var settings = BlockCache.Settings(directory: directory.path)
         settings.limitBytes = configuration.cache.limitBytes
         settings.reserveBytes = configuration.cache.reserveBytes
+        if let tick = disk.tickMilliseconds { settings.tickMilliseconds = tick }
         // Some room must stay for what is read while everything else waits for its upload.
         settings.maximumDirtyBytes = configuration.cache.maximumDirtyBytes ?? configuration.cache.limitBytes * 4 / 5
         return settings

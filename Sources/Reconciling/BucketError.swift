@@ -1,4 +1,5 @@
 import BlockCache
+import Glibc
 import ObjectStore
 import Tree
 
@@ -22,8 +23,12 @@ public enum BucketError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The file is being written: it is uploaded when it is left alone.
+    var isBusy: Bool { if case .cache(let error) = self { error.errno.code == EBUSY } else { false } }
+
     /// Whether waiting alone may help.
     public var isTransient: Bool {
+        if isBusy { return true }
         guard case .store(let error) = self else { return false }
         // A condition that failed was looked into; what was found decides what is tried next.
         return error.isTransient || error.kind == .cancelled || error.kind == .conditionFailed

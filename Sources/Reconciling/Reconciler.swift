@@ -32,6 +32,9 @@ public final class Reconciler: Sendable {
     /// How long cancelled work may take to end. It may be left to itself then: it is ready to be killed at any time.
     static let endMilliseconds: Int64 = 5_000
 
+    /// Between looks at whether a file is still being written.
+    static let busyMilliseconds: Int64 = 200
+
     struct State {
         var queue = DueQueue()
         /// There is work in the tree that didn't fit into the queue.
@@ -71,6 +74,7 @@ public final class Reconciler: Sendable {
     let progress = Signal()
     private let wake = Signal()
     private let protector = Lock<Hook<NodeID, Bool>?>(nil)
+    private let looker = Lock<Hook<NodeID, Void>?>(nil)
     private let loop = Lock<Task<Void, Never>?>(nil)
     private let wakeups = Lock(0)
     /// See `settle`.
@@ -102,6 +106,11 @@ public final class Reconciler: Sendable {
     public func protect(_ hook: Hook<NodeID, Bool>) { protector.withLock { $0 = hook } }
 
     func isProtected(_ node: NodeID) -> Bool { protector.withLock { $0 }?.call(node) ?? false }
+
+    /// Calls `hook` before a node's content is uploaded, to have noted in the tree what it doesn't know yet.
+    public func lookBeforeUpload(_ hook: Hook<NodeID, Void>) { looker.withLock { $0 = hook } }
+
+    func look(at node: NodeID) { looker.withLock { $0 }?.call(node) }
 
     /// Whether an open file has what it still has to fetch from this object.
     func isBeingRead(_ held: HeldObject) throws(BucketError) -> Bool {
@@ -277,6 +286,11 @@ public final class Reconciler: Sendable {
             case .failure(.undecided(let milliseconds)):
                 state.queue.put(work, due: now.adding(milliseconds: milliseconds), now: now, limit: milliseconds)
             case .failure(let error):
+                if error.isBusy {
+                    // No failure: it has to wait for who writes.
+                    let delay = min(settings.delayMilliseconds, Reconciler.busyMilliseconds)
+                    return state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
+                }
                 let times = (state.failures[work]?.times ?? 0) + 1
                 state.failures[work] = Failure(
                     times: times, message: error.description, isTransient: error.isTransient)
@@ -286,7 +300,7 @@ public final class Reconciler: Sendable {
                 state.queue.put(work, due: now.adding(milliseconds: delay), now: now, limit: delay)
             }
         }
-        if case .failure(let error) = result, !error.isUndecided {
+        if case .failure(let error) = result, !error.isUndecided, !error.isBusy {
             log.warning("reconcile", "\(describe(work)): \(error); will retry")
         }
         progress.fire()

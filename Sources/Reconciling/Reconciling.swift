@@ -70,8 +70,10 @@ extension Reconciler {
 
     /// A file that is being written: the tree gets its size and time from the cache file.
     private func settleIfLive(_ situation: Situation) throws(BucketError) -> Bool {
-        let node = situation.node
-        guard node.isLive, node.isFile else { return false }
+        guard situation.node.isLive, situation.node.isFile else { return false }
+        // Who has it open knows better.
+        look(at: situation.node.id)
+        guard let node = try inTree(tree.node(situation.node.id)), node.isLive else { return true }
         guard let file = try content(of: node) else { return false }
         let modified = file.modified
         try inTree(

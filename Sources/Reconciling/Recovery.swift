@@ -43,11 +43,18 @@ public enum Recovery {
                 }
                 continue
             }
+            let isAsRecorded = (found.sizeBytes, found.modified) == (node.sizeBytes, node.modified)
+            if found.isUnseen, !found.isDirty, isAsRecorded, !trustClean, node.origin != nil {
+                // It may never have reached the disk, and can be fetched again.
+                cache.remove(found.id)
+                continue
+            }
             present.insert(found.id)
-            guard found.isDirty else { continue }
+            // Of two changes within a tick of the clock the second one can't be told.
+            guard found.isDirty || found.isUnseen else { continue }
             dirty.insert(node.id)
             try inTree(tree.touchContent(node.id))
-            let modified = node.isLive ? found.modified : node.modified
+            let modified = node.isLive || found.isUnseen ? found.modified : node.modified
             try inTree(
                 tree.settle(
                     node.id, sizeBytes: found.sizeBytes, modified: modified, changed: max(modified, node.changed)))

@@ -34,6 +34,7 @@ extension Reconciler {
         guard let file = try content(of: situation.node) else {
             throw .versionGone("\(situation.name.name): its content is not in the cache")
         }
+        look(at: situation.node.id)
         // The version is read before the snapshot: a change in between only makes one upload too many. Read after it,
         // a change that the snapshot doesn't have would count as sent.
         guard let version = try inTree(tree.node(situation.node.id))?.content else { return }

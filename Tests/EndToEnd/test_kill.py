@@ -92,13 +92,17 @@ def test_killed_during_an_upload(mounts, bucket):
 
 def test_open_file_of_a_killed_daemon(mount, bucket):
     file = os.open(mount.path / "a", os.O_CREAT | os.O_WRONLY)
-    os.write(file, b"x" * 5000)
+    content = b"x" * 5000
+    os.write(file, content)
     mount.kill()
-    with pytest.raises(OSError):
-        os.write(file, b"y")
+    try:
+        # The kernel may write by itself; then it counts.
+        content += b"y"[:os.write(file, b"y")]
+    except OSError:
+        pass
     with pytest.raises(OSError):
         os.close(file)
     mount.mount()
-    assert (mount.path / "a").read_bytes() == b"x" * 5000
+    assert (mount.path / "a").read_bytes() == content
     mount.flush()
-    assert bucket.get("a") == b"x" * 5000
+    assert bucket.get("a") == content

@@ -229,7 +229,7 @@ def test_kernel_without_resending(mounts, bucket):
         keeper.start()
         assert (mount.path / "a").read_text() == "x"
         with pytest.raises(OSError):
-            os.fstat(file)
+            os.fsync(file)
         os.close(file)
         keeper.let_go()
         mount.umount()

@@ -40,6 +40,7 @@ def test_ordinary_user(mounts, place, fuse_for_all):
     mount.command = lambda *arguments, **options: run(
         *prefix, program, *arguments, **{"env": mount.environment} | options)
     mount.mount()
+    assert mount.status()["passthrough"] == "off"
     shell = ["sh", "-c", f"echo hello > {mount.path}/a && cat {mount.path}/a && stat -c %u {mount.path}/a"]
     assert run(*prefix, *shell).stdout == f"hello\n{NOBODY}\n"
     mount.kill_daemon()

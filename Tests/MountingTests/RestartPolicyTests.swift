@@ -31,10 +31,12 @@ import Testing
 @Suite struct KeptMountTests {
     @Test func comesBackAsItWas() throws {
         let kept = KeptMount(
-            session: .init(device: 5, offer: Array(0...255), mountPoint: "/a b/\nc%"), references: 6,
+            session: .init(device: 5, offer: Array(0...255), mountPoint: "/a b/\nc%", passesThrough: true),
+            references: 6,
             cacheDirectory: "/cache\n", cacheID: "0123", lock: 7, registration: 8, registrationPath: "/run/x")
         let back = try #require(KeptMount(kept.parcel))
         #expect(back.session.mountPoint == "/a b/\nc%" && back.session.offer == Array(0...255))
+        #expect(back.session.passesThrough)
         #expect(back.cacheDirectory == "/cache\n" && back.cacheID == "0123" && back.registrationPath == "/run/x")
         #expect([back.session.device, back.references, back.lock, back.registration] == [5, 6, 7, 8])
     }

@@ -23,6 +23,8 @@ int pail_clone(int to, int from);
 int64_t pail_fgetxattr(int fd, const char *name, void *value, size_t size);
 int pail_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags);
 int pail_fremovexattr(int fd, const char *name);
+/* f_type of fstatfs(2), -1 if that fails: Swift's Glibc module leaves <sys/vfs.h> out. */
+int64_t pail_file_system_type(int fd);
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), by the processor's instruction where it has one; `crc` is 0 to start. */
 uint32_t pail_crc32c(uint32_t crc, const void *bytes, size_t count);
 

@@ -15,9 +15,10 @@ SEED = int(os.environ.get("PAIL_RANDOM_SEED", random.SystemRandom().randrange(1 
 @pytest.mark.root
 @pytest.mark.on("local", "ministack")
 @pytest.mark.timeout(SECONDS * 2 + 120)
-def test_like_the_machines_own(mounts, bucket, tmp_path):
+@pytest.mark.parametrize("passthrough", ["true", "false"])
+def test_like_the_machines_own(mounts, bucket, tmp_path, passthrough):
     """Also after all of it came back out of the bucket."""
-    mount = mounts(bucket, "--upload-delay", "200ms")
+    mount = mounts(bucket, "--upload-delay", "200ms", f"--passthrough={passthrough}")
     deadline, seed = time.monotonic() + SECONDS, SEED
     while time.monotonic() < deadline:
         right, tested = tmp_path / f"{seed}", mount.path / f"{seed}"

@@ -1,0 +1,76 @@
+import CSystem
+import Glibc
+import Primitives
+
+/// What the file system under a cache can do for contents that others read and write by themselves. Found out by trying:
+/// it depends on file system and kernel version.
+public struct ContentDisk: Sendable {
+    /// It tells whether anybody has a file open or mapped (`Lease`).
+    public var tellsUsers = false
+    /// Any change of a content that comes after a look at its time, and so long after the change before, changes the
+    /// time: writes, and first stores to a mapped page that was written back. 0 where timestamps are finer than the
+    /// clock's tick (Linux 6.13 and later); nil where it can't be told.
+    public var tickMilliseconds: Int64?
+    /// How many file systems lie on others here, as the kernel counts it: 1 for overlayfs.
+    public var stackDepth = 0
+
+    /// Others can read and write contents by themselves, and what they do is noticed.
+    public var isFitForPassthrough: Bool { tellsUsers && tickMilliseconds != nil }
+
+    private static let trials = 16
+    private static let pageBytes = 4096
+    /// OVERLAYFS_SUPER_MAGIC (statfs(2)).
+    private static let overlay: Int64 = 0x794c_7630
+
+    /// Tries it with a file in `directory` that has no name. Fails if there can't be one.
+    public init(of directory: String) throws(CacheError) {
+        let path = directory + "/trial"
+        unlink(path)
+        let file = try CacheError.check("create", path) {
+            pail_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        }
+        defer { close(file) }
+        unlink(path)
+        tellsUsers = Self.tellsUsers(file)
+        for tick in [0, BlockCache.Settings.coarseTickMilliseconds] where tickMilliseconds == nil {
+            if try Self.tellsChanges(file, path, tick) { tickMilliseconds = tick }
+        }
+        stackDepth = pail_file_system_type(file) == Self.overlay ? 1 : 0
+    }
+
+    private static func tellsUsers(_ file: Int32) -> Bool {
+        guard !Lease.isRefused(file) else { return false }
+        let other = pail_open("/proc/self/fd/\(file)", O_RDONLY | O_CLOEXEC, 0)
+        guard other >= 0 else { return false }
+        let isRefused = Lease.isRefused(file)
+        close(other)
+        return isRefused && !Lease.isRefused(file)
+    }
+
+    private static func tellsChanges(_ file: Int32, _ path: String, _ tick: Int64) throws(CacheError) -> Bool {
+        let page = [UInt8](repeating: 1, count: pageBytes)
+        for _ in 0..<(tick == 0 ? trials : 2) {
+            let before = try modified(file, path)
+            usleep(UInt32(tick) * 1000)
+            try CacheError.check("write", path) { pwrite(file, page, page.count, 0) }
+            if try modified(file, path) == before { return false }
+        }
+        let map = mmap(nil, pageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
+        guard let map, map != MAP_FAILED else { return false }
+        defer { munmap(map, pageBytes) }
+        for number in 0..<UInt8(2) {
+            try CacheError.check("sync", path) { fdatasync(file) }
+            let before = try modified(file, path)
+            usleep(UInt32(tick) * 1000)
+            map.storeBytes(of: number, as: UInt8.self)
+            if try modified(file, path) == before { return false }
+        }
+        return true
+    }
+
+    private static func modified(_ file: Int32, _ path: String) throws(CacheError) -> Timestamp {
+        var status = stat()
+        try CacheError.check("stat", path) { fstat(file, &status) }
+        return Timestamp(status.st_mtim)
+    }
+}

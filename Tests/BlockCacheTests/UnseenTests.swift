@@ -1,0 +1,191 @@
+import Foundation
+import ObjectStore
+import Primitives
+import Testing
+
+@testable import BlockCache
+
+/// Files that others write to past the cache.
+@Suite struct UnseenTests {
+    private func fixture() throws -> CacheFixture { try CacheFixture { $0.tickMilliseconds = 0 } }
+
+    /// A clean, whole file.
+    private func clean(_ fixture: CacheFixture, _ bytes: [UInt8]) throws -> CachedFile {
+        let file = try fixture.cache.open(1, originBytes: Int64(bytes.count))
+        try file.land(bytes, at: 0)
+        #expect(file.isWhole && !file.isDirty)
+        return file
+    }
+
+    /// As the kernel does for a program.
+    private func writeUnseen(_ fixture: CacheFixture, _ bytes: [UInt8], at offset: Int64) throws {
+        let descriptor = open(fixture.path(1), O_WRONLY)
+        defer { close(descriptor) }
+        #expect(pwrite(descriptor, bytes, bytes.count, off_t(offset)) == bytes.count)
+    }
+
+    private func rest() { usleep(60_000) }
+
+    @Test func changesAreNoticedOnce() throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(10_000))
+        let recorded = Timestamp(seconds: 1_000_000, nanoseconds: 5)
+        try file.beginUnseen(modified: recorded, isInBucket: true)
+        #expect(try file.noticeUnseen() == nil && !file.isDirty && file.modified == recorded)
+        try writeUnseen(fixture, [1, 2, 3], at: 9_999)
+        let noticed = try file.noticeUnseen()
+        let changed = try #require(noticed)
+        #expect(changed == file.modified && changed > recorded && file.isDirty && file.sizeBytes == 10_002)
+        #expect(try file.noticeUnseen() == nil)
+        try writeUnseen(fixture, [4], at: 0)
+        #expect(try file.endUnseen() == file.modified)
+        #expect(!file.isUnseen && file.isDirty)
+    }
+
+    @Test func whatWasNotWrittenIsCleanAgain() throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(10_000))
+        try file.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        #expect(try file.endUnseen() == nil && !file.isDirty)
+    }
+
+    /// What was written before is not to be seen in the time any more.
+    @Test func anotherTimeCountsAsAChange() throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(10_000))
+        try file.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        try writeUnseen(fixture, [1], at: 20_000)
+        try file.restamp(Timestamp(seconds: 5))
+        #expect(file.isDirty && file.modified == Timestamp(seconds: 5))
+        #expect(try file.endUnseen() == nil && file.isDirty)
+    }
+
+    @Test func theDiskSaysSoAfterADeath() throws {
+        let fixture = try fixture()
+        var file: CachedFile? = try clean(fixture, pattern(10_000))
+        try file?.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        file = nil
+        let scan = try fixture.restart()
+        #expect(scan.files.map(\.isUnseen) == [true] && fixture.cache.unseenAtStart == [1])
+        let again = try fixture.cache.open(1, originBytes: 10_000)
+        try writeUnseen(fixture, [1], at: 0)
+        try again.resumeUnseen(recorded: ContentStamp(sizeBytes: 10_000, modified: Timestamp(seconds: 5)))
+        #expect(try again.noticeUnseen() != nil && again.isDirty)
+    }
+
+    @Test func nothingOfItIsEvicted() throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(100_000))
+        try file.beginUnseen(modified: .zero, isInBucket: true)
+        #expect(fixture.cache.evict(bytes: 1 << 20) == 0)
+        _ = try file.endUnseen()
+        let reader = open(fixture.path(1), O_RDONLY)
+        #expect(file.isOpenElsewhere && fixture.cache.evict(bytes: 1 << 20) == 0)
+        close(reader)
+        #expect(!file.isOpenElsewhere && fixture.cache.evict(bytes: 1 << 20) > 0)
+    }
+
+    @Test func anUploadIsOfOneState() throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(10_000))
+        try file.beginUnseen(modified: .zero, isInBucket: true)
+        try writeUnseen(fixture, [1], at: 0)
+        // Nobody has looked.
+        #expect(throws: CacheError.self) { try file.beginUpload() }
+        _ = try file.noticeUnseen()
+        // It is being written.
+        #expect(throws: CacheError.self) { try file.beginUpload() }
+        rest()
+        let snapshot = try file.beginUpload()
+        var room = [UInt8](repeating: 0, count: 100)
+        try room.withUnsafeMutableBytes { try snapshot.read(at: 0, into: $0) }
+        try writeUnseen(fixture, [2], at: 5_000)
+        #expect(throws: StoreError.self) { try room.withUnsafeMutableBytes { try snapshot.read(at: 0, into: $0) } }
+        try file.finishUpload(snapshot, succeeded: true)
+        #expect(file.isDirty)
+        _ = try file.noticeUnseen()
+        rest()
+        let second = try file.beginUpload()
+        try file.finishUpload(second, succeeded: true)
+        #expect(!file.isDirty && file.isUnseen)
+    }
+
+    /// What was written after the snapshot, and seen only at the end.
+    @Test func aChangeDuringTheLastUploadIsNotTakenForSent() throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(3 << 20))
+        try file.beginUnseen(modified: .zero, isInBucket: true)
+        try writeUnseen(fixture, [1], at: 0)
+        _ = try file.noticeUnseen()
+        rest()
+        let snapshot = try file.beginUpload()
+        try writeUnseen(fixture, [2], at: 2 << 20)
+        #expect(try file.endUnseen() != nil)
+        try file.finishUpload(snapshot, succeeded: true)
+        let next = try file.beginUpload()
+        #expect(
+            file.isDirty && next.plan(base: base, baseSizeBytes: 3 << 20, granularity: 4096).plan.newBytes == 3 << 20)
+    }
+
+    private var base: UploadPlan.Base { UploadPlan.Base(key: "k", etag: ETag("1")) }
+
+    @Test(arguments: [true, false])
+    func ofALargeFileOnlyWhatChangedIsNew(_ isOpen: Bool) throws {
+        let fixture = try fixture()
+        let size: Int64 = 20 << 20
+        let file = try clean(fixture, pattern(Int(size)))
+        try file.beginUnseen(modified: .zero, isInBucket: true)
+        try writeUnseen(fixture, [1], at: 7 << 20)
+        if isOpen { _ = try file.noticeUnseen() } else { _ = try file.endUnseen() }
+        rest()
+        let snapshot = try file.beginUpload()
+        let plan = snapshot.plan(base: base, baseSizeBytes: size, granularity: 1 << 20).plan
+        #expect(plan.newBytes == 1 << 20)
+        try file.finishUpload(snapshot, succeeded: true)
+        #expect(!file.isDirty)
+        guard isOpen else { return }
+        try writeUnseen(fixture, [2], at: 15 << 20)
+        _ = try file.noticeUnseen()
+        rest()
+        let next = try file.beginUpload().plan(base: base, baseSizeBytes: size, granularity: 1 << 20).plan
+        #expect(next.newBytes == 1 << 20)
+    }
+
+    /// The bucket may have what was not known to be sent: what is as it was before counts as new then.
+    @Test func afterAFailureWhatWasTriedIsNew() throws {
+        let fixture = try fixture()
+        let size: Int64 = 20 << 20
+        let bytes = pattern(Int(size))
+        let file = try clean(fixture, bytes)
+        try file.beginUnseen(modified: .zero, isInBucket: true)
+        try writeUnseen(fixture, [bytes[7 << 20] ^ 1], at: 7 << 20)
+        _ = try file.noticeUnseen()
+        rest()
+        try file.finishUpload(try file.beginUpload(), succeeded: false)
+        try writeUnseen(fixture, [bytes[7 << 20]], at: 7 << 20)
+        _ = try file.noticeUnseen()
+        rest()
+        let plan = try file.beginUpload().plan(base: base, baseSizeBytes: size, granularity: 1 << 20).plan
+        #expect(plan.newBytes == 1 << 20)
+    }
+
+    /// Where the clock is coarse, a second change may have the time of the first.
+    @Test func aRecentTimeTellsNothing() throws {
+        let fixture = try CacheFixture { $0.tickMilliseconds = 20 }
+        let file = try clean(fixture, pattern(10_000))
+        try file.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        #expect(try file.noticeUnseen() == nil)
+        try writeUnseen(fixture, [1], at: 0)
+        #expect(try file.noticeUnseen() != nil)
+        #expect(try file.noticeUnseen() != nil)
+        usleep(30_000)
+        #expect(try file.noticeUnseen() != nil)
+        #expect(try file.noticeUnseen() == nil)
+    }
+
+    @Test func theDiskIsTried() throws {
+        let fixture = try fixture()
+        let disk = try ContentDisk(of: fixture.directory)
+        #expect(disk.tellsUsers && disk.stackDepth == 0)
+    }
+}

@@ -1,0 +1,195 @@
+import BlockCache
+import Foundation
+import Primitives
+import Testing
+import Tree
+
+@testable import FileSystem
+
+/// What a kernel does with files that it may read and write by itself.
+private final class Kernel: Sendable {
+    private struct State {
+        var files: [Int32: Int32] = [:]
+        var last: Int32 = 0
+    }
+
+    private let state = Lock(State())
+
+    func attach(to fs: FileSystem, isChosen: Bool = true) {
+        fs.passThrough(
+            BackingFiles(
+                isChosen: isChosen,
+                open: { file in
+                    self.state.withLock { state in
+                        state.last += 1
+                        state.files[state.last] = Glibc.open("/proc/self/fd/\(file)", O_RDWR)
+                        return state.last
+                    }
+                },
+                close: { id in
+                    if let file = self.state.withLock({ $0.files.removeValue(forKey: id) }) { Glibc.close(file) }
+                }))
+    }
+
+    var open: Int { state.withLock { $0.files.count } }
+
+    func write(_ id: Int32, _ bytes: [UInt8], at offset: Int64 = 0) {
+        let file = state.withLock { $0.files[id] } ?? -1
+        #expect(pwrite(file, bytes, bytes.count, off_t(offset)) == bytes.count)
+    }
+}
+
+extension Route {
+    fileprivate var id: Int32? { if case .kernel(let id) = self { id } else { nil } }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct PassingTests {
+    private func made(_ rig: Rig, _ name: String, _ flags: Int32 = O_RDWR) async throws -> Opened {
+        try await rig.run { fs throws(Failure) in
+            try fs.create(.root, ByteString(name), mode: 0o644, flags: flags, rig.caller)
+        }.1
+    }
+
+    private func open(_ rig: Rig, _ name: String, _ flags: Int32) async throws -> Opened {
+        let node = try await rig.node(name)
+        return try await rig.run { fs throws(Failure) in try fs.open(node, flags: flags, rig.caller) }
+    }
+
+    @Test func withoutItRequestsComeHere() async throws {
+        let rig = try Rig()
+        let opened = try await made(rig, "a")
+        #expect(opened.route == .daemon)
+        try await rig.close(opened.handle)
+    }
+
+    @Test func whatTheKernelWritesGoesUp() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        let opened = try await made(rig, "a", O_WRONLY)
+        kernel.write(try #require(opened.route.id), Array("data".utf8))
+        #expect(try await rig.attributes("a").sizeBytes == 4)
+        #expect(try await rig.attributes("a").isVolatile)
+        try await rig.close(opened.handle)
+        #expect(kernel.open == 0)
+        #expect(try await !rig.attributes("a").isVolatile)
+        try await rig.drain()
+        #expect(rig.objects() == ["a": Array("data".utf8)])
+    }
+
+    @Test func allHandlesOfAFileGoOneWay() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        let early = try await made(rig, "a")
+        kernel.attach(to: rig.fs)
+        // As long as one has it that was opened through us, all are.
+        let second = try await open(rig, "a", O_RDONLY)
+        #expect(early.route == .daemon && second.route == .daemon)
+        try await rig.close(early.handle)
+        #expect(try await open(rig, "a", O_RDONLY).route == .daemon)
+        let other = try await made(rig, "b")
+        let id = try #require(other.route.id)
+        for flags in [O_RDONLY, O_WRONLY, O_RDWR] { #expect(try await open(rig, "b", flags).route == .kernel(id)) }
+        #expect(kernel.open == 1)
+    }
+
+    @Test func largeFilesAreWrittenThroughUs() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        let bytes = [UInt8](repeating: 7, count: Int(FileSystem.unseenBytes) + 1)
+        rig.bucket.put("a", bytes)
+        _ = try await rig.read("a")
+        kernel.attach(to: rig.fs)
+        let first = try await open(rig, "a", O_WRONLY)
+        #expect(first.route == .daemon)
+        try await rig.close(first.handle)
+        let reader = try await open(rig, "a", O_RDONLY)
+        let id = try #require(reader.route.id)
+        let writer = try await open(rig, "a", O_WRONLY)
+        #expect(writer.route == .both(id))
+        try await rig.write(writer.handle, [1], at: 0)
+        try await rig.close(writer.handle)
+        try await rig.close(reader.handle)
+        try await rig.drain()
+        #expect(rig.objects()["a"]?.prefix(2) == [1, 7])
+    }
+
+    @Test func partsAreFetchedThroughUs() async throws {
+        let rig = try Rig()
+        Kernel().attach(to: rig.fs)
+        rig.bucket.put("a", [UInt8](repeating: 1, count: 10_000))
+        #expect(try await open(rig, "a", O_RDONLY).route == .daemon)
+    }
+
+    @Test func setIdBitsAreSeenToHere() async throws {
+        let rig = try Rig()
+        Kernel().attach(to: rig.fs)
+        let opened = try await rig.run { fs throws(Failure) in
+            try fs.create(.root, "a", mode: 0o4755, flags: O_WRONLY, rig.caller)
+        }.1
+        #expect(opened.route == .daemon)
+    }
+
+    @Test func notChosenIsOnlyWhatHasToBe() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        let opened = try await made(rig, "a")
+        kernel.attach(to: rig.fs, isChosen: false)
+        #expect(try await open(rig, "a", O_RDONLY).route == opened.route)
+        #expect(try await made(rig, "b").route == .daemon)
+    }
+
+    @Test func whatWasWrittenBeforeADeathGoesUp() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        try await rig.write("old", Array("before".utf8))
+        try await rig.drain()
+        let old = try await open(rig, "old", O_RDWR)
+        let new = try await made(rig, "new")
+        kernel.write(try #require(old.route.id), Array("AFTER!".utf8))
+        kernel.write(try #require(new.route.id), Array("new".utf8))
+        try await rig.kill()
+        rig.fs.resume()
+        // And after it, until the program closes the file.
+        kernel.write(try #require(new.route.id), Array("er".utf8), at: 3)
+        rig.fs.lookAtAll()
+        try await rig.drain()
+        #expect(rig.objects() == ["old": Array("AFTER!".utf8), "new": Array("newer".utf8)])
+    }
+
+    /// What nobody has written can be fetched again; whether it ever reached the disk is unknown.
+    @Test func afterPowerLossOnlyWhatWasWrittenCounts() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        for name in ["same", "other"] { try await rig.write(name, Array("before".utf8)) }
+        try await rig.drain()
+        let same = try await rig.node("same")
+        _ = try await open(rig, "same", O_RDWR)
+        let other = try await open(rig, "other", O_RDWR)
+        kernel.write(try #require(other.route.id), Array("AFTER!".utf8))
+        try await rig.kill(powerLoss: true)
+        #expect(rig.cache.existing(same.raw) == nil)
+        rig.fs.resume()
+        #expect(try await rig.read("same") == Array("before".utf8))
+        #expect(try await rig.read("other") == Array("AFTER!".utf8))
+        try await rig.drain()
+        #expect(rig.objects() == ["same": Array("before".utf8), "other": Array("AFTER!".utf8)])
+    }
+
+    @Test func theNextProcessKnowsHowFilesAreOpen() throws {
+        let references = try KernelReferences()
+        let first = try #require(references.openFiles.add(.init(node: NodeID(7), backing: 0, handles: 2)))
+        let second = try #require(references.openFiles.add(.init(node: NodeID(8), backing: 3, handles: 1)))
+        references.openFiles.set(second, .init(node: NodeID(8), backing: 3, handles: 4))
+        let third = try #require(references.openFiles.add(.init(node: NodeID(9), backing: 4, handles: 1)))
+        references.openFiles.remove(first)
+        let next = try KernelReferences(of: dup(references.descriptor))
+        #expect(next.openFiles.former.map(\.slot) == [second, third])
+        #expect(next.openFiles.former.map(\.entry.node) == [NodeID(8), NodeID(9)])
+        #expect(next.openFiles.former.first?.entry == .init(node: NodeID(8), backing: 3, handles: 4))
+        #expect(next.openFiles.add(.init(node: NodeID(10), backing: 0, handles: 1)) == first)
+    }
+}
