@@ -182,7 +182,7 @@ public final class CachedFile: Sendable {
         try CacheError.check("change mode", path) { fchmod(descriptor, mode) }
         state.withLock { state in
             state.modeVersion += 1
-            if dirty { state.mayBeDirtyOnDisk = true }
+            if dirty || unseen != 0 { state.mayBeDirtyOnDisk = true }
         }
     }
 

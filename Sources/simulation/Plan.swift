@@ -67,7 +67,7 @@ extension World.Conditions {
         refreshMilliseconds = [500, 5_000, 600_000][draw(3)]
         uploadDelayMilliseconds = [1, 50, 1_000][draw(3)]
         uploadsAtOnce = [1, 4, 16][draw(3)]
-        if draw(4) == 0 { cacheBytes = 256 << 10 }
+        if draw(4) == 0 { cacheBytes = 512 << 10 }
         syncsToBucket = draw(8) == 0
         losesPower = draw(2) == 0
         hasOthers = draw(3) == 0
