@@ -37,9 +37,10 @@ extension BlockCache {
         return .wait
     }
 
-    /// Whether so many bytes could be written without anybody waiting. Evicts nothing.
-    public func hasRoom(bytes: Int64) -> Bool {
-        totals.withLock { $0.dirty } + bytes <= settings.maximumDirtyBytes && spaceLacking(bytes) <= 0
+    /// Whether so many bytes may be changed without anybody waiting, and the disk has as much beyond its reserve as is
+    /// said. Evicts nothing.
+    public func hasRoom(dirtyBytes: Int64, diskBytes: Int64) -> Bool {
+        totals.withLock { $0.dirty } + dirtyBytes <= settings.maximumDirtyBytes && spaceLacking(diskBytes) <= 0
     }
 
     /// How many bytes the disk has too few for `bytes` more and the reserve.

@@ -57,8 +57,10 @@ extension FileSystem {
     /// What is written to larger files is followed by this process, so that only what changes is uploaded; smaller
     /// ones are uploaded whole.
     static let unseenBytes: Int64 = 8 << 20
-    /// Room that there must be in the cache for files to be written unseen: nobody holds up who writes so.
-    static let unseenRoomBytes: Int64 = 1 << 30
+    /// Room that there must be in the cache, and on its disk, for files to be written unseen: nobody holds up who writes
+    /// so.
+    static let unseenDirtyBytes: Int64 = 1 << 30
+    static let unseenDiskBytes: Int64 = 8 << 30
     /// O_DIRECT of open(2), which <fcntl.h> shows under _GNU_SOURCE only.
     private static let direct: Int32 = 0o40000
 
@@ -115,10 +117,14 @@ extension FileSystem {
         guard open.file.isWhole else { return false }
         if files.isChosen, flags & FileSystem.direct == 0 {
             if flags & O_ACCMODE == O_RDONLY { return true }
-            if !isFollowed(open, node), contents.hasRoom(bytes: FileSystem.unseenRoomBytes) { return true }
+            if !isFollowed(open, node), hasRoomForUnseen { return true }
         }
         // Who has it mapped still, past this process, must see what is written.
         return open.file.isOpenElsewhere
+    }
+
+    private var hasRoomForUnseen: Bool {
+        contents.hasRoom(dirtyBytes: FileSystem.unseenDirtyBytes, diskBytes: FileSystem.unseenDiskBytes)
     }
 
     /// Whether what is written to the file has to come through this process.

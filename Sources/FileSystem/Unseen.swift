@@ -175,7 +175,7 @@ extension FileSystem {
     /// What was written unseen has taken room.
     private func makeRoom() {
         _ = contents.makeRoom(bytes: 0, forWriting: false)
-        if contents.hasRoom(bytes: 0) { return }
+        if contents.hasRoom(dirtyBytes: 0, diskBytes: 0) { return }
         reconciler.hurry()
         reconciler.relax()
     }

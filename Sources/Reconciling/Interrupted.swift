@@ -44,11 +44,17 @@ extension Reconciler {
     }
 
     private func adoptIfWritten(_ attempt: Attempt) async throws(BucketError) -> Bool {
-        guard case .success(let info) = await outcome(try await objects.head(attempt.key)), let etag = info.etag,
-            info.metadata?["pail"] == attempt.tag
-        else { return false }
+        guard let (info, etag) = await written(by: attempt) else { return false }
         try await whileUnderWay(attempt) { () throws(BucketError) in try adopt(attempt, info, etag) }
         return true
+    }
+
+    /// What the attempt has written, if it is there.
+    private func written(by attempt: Attempt) async -> (ObjectInfo, ETag)? {
+        guard case .success(let info) = await outcome(try await objects.head(attempt.key)), let etag = info.etag,
+            info.metadata?["pail"] == attempt.tag
+        else { return nil }
+        return (info, etag)
     }
 
     /// Runs `body` with the attempt's key for itself, unless the attempt ends before.
@@ -117,7 +123,11 @@ extension Reconciler {
         if case .success(let info) = await outcome(try await objects.head(origin.key)), info.etag == origin.etag {
             return
         }
-        if try await adoptWritten(id) { return }
+        // The node's key is held already.
+        for attempt in try inTree(tree.attempts(of: id)) {
+            guard let (info, etag) = await written(by: attempt) else { continue }
+            return try adopt(attempt, info, etag)
+        }
         if let held = try inTree(tree.held(at: origin.key)), held.etag == origin.etag {
             _ = try inTree(tree.isExpendable(held))
         }
