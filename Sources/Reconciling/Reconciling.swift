@@ -86,10 +86,12 @@ extension Reconciler {
     private func wait(_ situation: Situation, for owner: NameID) async throws(BucketError) {
         let name = situation.name.id
         var next = owner
+        var isOwnerWaiting = false
         for _ in 0..<Reconciler.longestChain {
             guard let other = try inTree(tree.situation(of: next)),
                 case .wait(let further) = Step.next(other)
             else { break }
+            isOwnerWaiting = true
             if further == name, name.raw < next.raw || next == owner, let held = situation.held {
                 _ = try await alone(with: [held.key]) { () async throws(BucketError) in
                     try await stepAside(held, situation)
@@ -98,12 +100,10 @@ extension Reconciler {
             }
             next = further
         }
-        note(owner)
+        // The owner gets its turn; at once only if that helps, or two that wait for each other never rest.
+        putOff(.name(owner), milliseconds: isOwnerWaiting ? Reconciler.waitMilliseconds : 0)
         putOff(.name(name), milliseconds: Reconciler.waitMilliseconds)
     }
-
-    /// Makes sure that a name somebody waits for gets its turn.
-    private func note(_ name: NameID) { putOff(.name(name), milliseconds: 0) }
 
     // MARK: copies
 
