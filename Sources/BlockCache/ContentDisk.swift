@@ -22,6 +22,9 @@ public struct ContentDisk: Sendable {
     /// OVERLAYFS_SUPER_MAGIC (statfs(2)).
     private static let overlay: Int64 = 0x794c_7630
 
+    /// A disk of which nothing is known: not fit.
+    public init() {}
+
     /// Tries it with a file in `directory` that has no name. Fails if there can't be one.
     public init(of directory: String) throws(CacheError) {
         let path = directory + "/trial"

@@ -36,7 +36,8 @@ final class Stack: Sendable {
         let lostBefore = Directory.entries(directory.lostAndFound)?.count ?? 0
         do {
             tree = try Tree(path: directory.database, defaults: defaults, newCacheID: identity.id, now: time.now())
-            disk = try ContentDisk(of: directory.path)
+            // Trying what the disk can do takes time, and is of use for that alone.
+            disk = configuration.passthrough ? try ContentDisk(of: directory.path) : ContentDisk()
             cache = try BlockCache(settings: Self.cacheSettings(configuration, directory, disk), log: log)
             recovered = try Recovery.run(
                 tree: tree, cache: cache, trustClean: prior != .powerLost, isOpen: { references[$0] }, log: log)

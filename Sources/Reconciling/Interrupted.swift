@@ -120,9 +120,7 @@ extension Reconciler {
         let id = situation.node.id
         // It may have been moved, or uploaded anew, by ourselves.
         guard try inTree(tree.node(id)?.origin) == origin else { return }
-        if case .success(let info) = await outcome(try await objects.head(origin.key)), info.etag == origin.etag {
-            return
-        }
+        guard try await isGone(origin.key, origin.etag) else { return }
         // The node's key is held already.
         for attempt in try inTree(tree.attempts(of: id)) {
             guard let (info, etag) = await written(by: attempt) else { continue }

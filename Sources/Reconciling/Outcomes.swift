@@ -21,8 +21,9 @@ extension Reconciler {
         AttributeMapping.metadata(of: node, at: attempt.key, tag: attempt.tag, content: attempt.revision)
     }
 
-    /// Sends a write and records what came of it. Returns whether it is in the bucket and the name has it. A failed condition is looked
-    /// into; a write whose outcome is unknown stays on record and is verified when the name is next looked at.
+    /// Sends a write and records what came of it. Returns whether it is in the bucket and the name has it. A failed
+    /// condition is looked into; a write whose outcome is unknown stays on record and is verified when the name is next
+    /// looked at.
     /// - Parameter base: what the write takes unchanged parts from. Throws `.versionGone` if that is why it failed.
     @discardableResult
     func carryOut(
@@ -37,7 +38,9 @@ extension Reconciler {
             }
             return try inTree(tree.finish(attempt, info))
         case .failure(let error):
-            if let base, error.kind == .conditionFailed || error.kind == .notFound, try await isGone(base) {
+            if let base, error.kind == .conditionFailed || error.kind == .notFound,
+                try await isGone(base.key, base.etag)
+            {
                 try inTree(tree.abandon(attempt))
                 throw .versionGone(base.key.description)
             }
@@ -46,18 +49,24 @@ extension Reconciler {
                 // Looked at again after a while: a server may go on refusing what it says is the present version.
                 throw .store(error)
             }
-            if error.mayHaveHappened {
-                noteUndecided(attempt.key)
-            } else {
-                try inTree(tree.abandon(attempt))
-            }
+            try noteFailure(of: attempt, error)
             throw .store(error)
         }
     }
 
-    private func isGone(_ base: UploadPlan.Base) async throws(BucketError) -> Bool {
-        switch await outcome(try await objects.head(base.key)) {
-        case .success(let info): return info.etag != base.etag
+    /// A write that may have been carried out, or may yet be, stays on record.
+    func noteFailure(of attempt: Attempt, _ error: StoreError) throws(BucketError) {
+        if error.mayHaveHappened {
+            noteUndecided(attempt.key)
+        } else {
+            try inTree(tree.abandon(attempt))
+        }
+    }
+
+    /// Whether the bucket has another version at the key, or none. Throws if it can't be told.
+    func isGone(_ key: ByteString, _ etag: ETag) async throws(BucketError) -> Bool {
+        switch await outcome(try await objects.head(key)) {
+        case .success(let info): return info.etag != etag
         case .failure(let error):
             if error.kind == .notFound { return true }
             throw .store(error)

@@ -179,11 +179,7 @@ extension Reconciler {
         switch copied {
         case .success(let info): _ = try inTree(tree.finish(attempt, info))
         case .failure(let error):
-            if error.mayHaveHappened {
-                noteUndecided(attempt.key)
-            } else {
-                try inTree(tree.abandon(attempt))
-            }
+            try noteFailure(of: attempt, error)
             throw .store(error)
         }
     }
