@@ -26,7 +26,7 @@ let package = Package(
 
         module("Primitives", ["CSystem"]),
         module("Telemetry", ["Primitives"]),
-        module("LocalDatabase", ["Primitives", "CSQLite"]),
+        module("LocalDatabase", ["Primitives", "CSQLite", "CSystem"]),
         module("Cryptography", ["Primitives", "CSystem", "COpenSSL"]),
         module("Parsing", ["Primitives", "CExpat", "CYaml"]),
         module("HTTPTransport", ["Primitives", "Telemetry", "CCurl"]),

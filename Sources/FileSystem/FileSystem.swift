@@ -140,7 +140,10 @@ public final class FileSystem: Sendable {
         }) {
             return open
         }
-        let file = try content(of: node)
+        return use(node, try content(of: node))
+    }
+
+    func use(_ node: Node, _ file: CachedFile) -> OpenNode {
         if node.links == 0 { contents.setNameless(file, true) }
         return state.withLock { state in
             let open =

@@ -1,3 +1,4 @@
+import BlockCache
 import Glibc
 import Primitives
 import Reconciling
@@ -9,7 +10,10 @@ extension FileSystem {
         _ parent: NodeID, _ name: ByteString, mode: UInt32, device: UInt64, _ caller: Caller
     ) throws(Failure) -> Entry {
         switch mode & S_IFMT {
-        case S_IFREG, 0: return entry(try makeFile(parent, name, mode: mode | S_IFREG, caller))
+        case S_IFREG, 0:
+            try requireWritable()
+            let directory = try requireAbsent(parent, name)
+            return entry(try makeFile(in: directory, name, mode: mode | S_IFREG, isLive: false, caller).node)
         case S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK: break
         default: throw Failure(EINVAL)
         }
@@ -43,7 +47,9 @@ extension FileSystem {
             let opened = try open(found.node.id, flags: flags, caller)
             return (entry(try knownNode(found.node.id)), opened)
         }
-        return try opened(try makeFile(parent, name, mode: S_IFREG | mode & 0o7777, caller), flags)
+        try requireFitting(directory, name)
+        let (node, content) = try makeFile(in: directory, name, mode: S_IFREG | mode & 0o7777, isLive: true, caller)
+        return try opened(node, content, flags)
     }
 
     /// A file without a name, open (O_TMPFILE of open(2)): it ends with its last user unless `link` names it.
@@ -53,26 +59,25 @@ extension FileSystem {
         try requireWritable()
         let directory = try directory(parent)
         guard directory.links > 0 else { throw Failure(ENOENT) }
-        let template = try template(in: directory, S_IFREG | mode & 0o7777, caller)
+        var template = try template(in: directory, S_IFREG | mode & 0o7777, caller)
+        template.isLive = true
         let node = try local(tree.makeNameless(template))
-        _ = try cached(contents.create(node.id.raw))
-        return try opened(node, flags)
+        return try opened(node, try cached(contents.create(node.id.raw)), flags)
     }
 
+    /// - Parameter isLive: it is about to be opened for writing, so the tree need not be told of its first change.
     private func makeFile(
-        _ parent: NodeID, _ name: ByteString, mode: UInt32, _ caller: Caller
-    ) throws(Failure) -> Node {
-        try requireWritable()
-        let directory = try requireAbsent(parent, name, isDirectory: false)
-        let template = try template(in: directory, mode, caller)
-        let node = try local(tree.make(parent, name, template, now: template.modified)).node
+        in directory: Node, _ name: ByteString, mode: UInt32, isLive: Bool, _ caller: Caller
+    ) throws(Failure) -> (node: Node, content: CachedFile) {
+        var template = try template(in: directory, mode, caller)
+        template.isLive = isLive
+        let node = try local(tree.make(directory.id, name, template, now: template.modified)).node
         do throws(Failure) {
-            _ = try cached(contents.create(node.id.raw))
+            return (node, try cached(contents.create(node.id.raw)))
         } catch {
-            takeBack(parent, name)
+            takeBack(directory.id, name)
             throw error
         }
-        return node
     }
 
     /// Removes a name again whose content could not be made (a full disk), so that a failed call leaves no empty file.
@@ -88,7 +93,7 @@ extension FileSystem {
         _ parent: NodeID, _ name: ByteString, _ mode: UInt32, _ caller: Caller, _ complete: (inout Node) -> Void
     ) throws(Failure) -> Entry {
         try requireWritable()
-        let directory = try requireAbsent(parent, name, isDirectory: mode & S_IFMT == S_IFDIR)
+        let directory = try requireAbsent(parent, name)
         var template = try template(in: directory, mode, caller)
         complete(&template)
         return entry(try local(tree.make(parent, name, template, now: template.modified)).node)
@@ -108,24 +113,23 @@ extension FileSystem {
 
     /// Checks that a name can be made in the directory, and gives the directory.
     @discardableResult
-    func requireAbsent(_ parent: NodeID, _ name: ByteString, isDirectory: Bool) throws(Failure) -> Node {
-        let directory = try requireFitting(parent, name, isDirectory: isDirectory)
+    func requireAbsent(_ parent: NodeID, _ name: ByteString) throws(Failure) -> Node {
+        let directory = try directory(parent)
+        try requireFitting(directory, name)
         if try find(directory, name) != nil { throw Failure(EEXIST) }
         return directory
     }
 
     /// Checks that the store can hold the name's key.
-    func requireFitting(_ parent: NodeID, _ name: ByteString, isDirectory: Bool) throws(Failure) -> Node {
+    func requireFitting(_ directory: Node, _ name: ByteString) throws(Failure) {
         try requireLength(name)
-        let directory = try directory(parent)
-        guard directory.links > 0, let prefix = try local(tree.wantedPrefix(of: parent)) else {
+        guard directory.links > 0, let prefix = try local(tree.wantedPrefix(of: directory.id)) else {
             throw Failure(ENOENT)
         }
         if settings.requiresUTF8, name.text == nil { throw Failure(EILSEQ) }
         if prefix.count + name.count >= FileSystem.maximumPathBytes { throw Failure(ENAMETOOLONG) }
         // Pail's own objects lie there.
-        if parent == .root, name == ".pail" { throw Failure(EPERM) }
-        return directory
+        if directory.id == .root, name == ".pail" { throw Failure(EPERM) }
     }
 
     public func link(
@@ -134,7 +138,7 @@ extension FileSystem {
         try requireWritable()
         let target = try knownNode(node)
         if target.isDirectory { throw Failure(EPERM) }
-        try requireAbsent(parent, name, isDirectory: false)
+        try requireAbsent(parent, name)
         let entry = entry(try local(tree.link(node, parent, name, now: time.now())).node)
         if let open = state.withLock({ $0.open[node] }) { contents.setNameless(open.file, false) }
         return entry

@@ -1,3 +1,4 @@
+import BlockCache
 import Glibc
 import Primitives
 import Tree
@@ -31,9 +32,18 @@ extension FileSystem {
         return Opened(handle: handle, route: route)
     }
 
-    /// A handle of a node that was just made.
-    func opened(_ node: Node, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
-        let open = try use(node)
+    /// A handle of a node that was just made, live.
+    func opened(_ node: Node, _ content: CachedFile, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
+        let open = use(node, content)
+        open.state.withLock { state in
+            state.announced = 0
+            state.modified = node.modified
+        }
+        return try opened(open, node, flags)
+    }
+
+    /// A handle of a node that was made in this request.
+    func opened(_ open: OpenNode, _ node: Node, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
         do throws(Failure) {
             let opened = opened(open, flags, try enter(open, node, flags: flags))
             return (entry(node), opened)

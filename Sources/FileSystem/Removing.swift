@@ -43,7 +43,8 @@ extension FileSystem {
         try requireWritable()
         let source = try directory(parent)
         guard let moved = try find(source, name) else { throw Failure(ENOENT) }
-        let destination = try requireFitting(newParent, newName, isDirectory: moved.node.isDirectory)
+        let destination = try directory(newParent)
+        try requireFitting(destination, newName)
         let target = try find(destination, newName)
         // What is moved keeps its attributes, so they have to be known: the object is written anew.
         guard moved.node.isKnown else { throw .need(.attributes(moved.node.id)) }

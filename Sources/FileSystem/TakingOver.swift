@@ -34,7 +34,7 @@ extension FileSystem {
     public func created(_ parent: NodeID, _ name: ByteString, flags: Int32) throws(Failure) -> (Entry, Opened) {
         let node = try found(parent, name).node
         guard node.isFile else { throw Failure(EISDIR) }
-        return try opened(node, flags)
+        return try opened(try use(node), node, flags)
     }
 
     private func found(_ parent: NodeID, _ name: ByteString) throws(Failure) -> Found {

@@ -76,7 +76,8 @@ extension pail_open_out {
     private static let parallelDirectWrites: UInt32 = 1 << 6
     private static let passthrough: UInt32 = 1 << 7
 
-    /// `flags` are those of open(2): a read-only descriptor has nothing to flush when it is closed.
+    /// `flags` are those of open(2). Nothing is flushed when a descriptor is closed that can't be mapped for writing: what
+    /// came to this process is kept already, and what comes past it is looked at then.
     init(_ opened: Opened, flags: Int32) {
         self.init()
         fh = opened.handle.raw
@@ -89,7 +90,8 @@ extension pail_open_out {
             open_flags = Self.passthrough | Self.direct | Self.parallelDirectWrites
             backing_id = id
         }
-        if flags & O_ACCMODE == O_RDONLY { open_flags |= Self.noFlush }
+        let access = flags & O_ACCMODE
+        if access == O_RDONLY || access == O_WRONLY && opened.route == .daemon { open_flags |= Self.noFlush }
     }
 
     init(_ handle: HandleID) {

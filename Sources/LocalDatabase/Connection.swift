@@ -4,11 +4,17 @@ import CSQLite
 ///
 /// Statements are prepared once and kept, one for each literal in the program that names one.
 public final class Connection {
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     /// Done once, before the first connection. Where it fails, SQLite is slower and right all the same.
     private static let configured = pail_stop_counting_memory()
 
     private var statements: [UnsafePointer<UInt8>: OpaquePointer] = [:]
+    /// Who is told of changed rows.
+    public internal(set) var observer: (any RowObserver)?
+    /// The changes of the present transaction.
+    var recorder = StatementRecorder()
+    /// The present transaction has run a script, which isn't recorded.
+    var hasUnrecorded = false
 
     /// Opens or creates the file; every later access is under its exclusive lock, so there is no shared-memory file.
     init(path: String) throws(DatabaseError) {
@@ -45,20 +51,33 @@ public final class Connection {
         defer { giveBack(statement, sql) }
         try bind(bindings, to: statement)
         while try step(statement) { try body(Row(statement: statement)) }
+        if sqlite3_stmt_readonly(statement) == 0 { recorder.record(sql, bindings) }
     }
 
-    /// What `body` makes of the first row, or nil where there is none.
+    /// Runs a statement that was recorded.
+    func rerun(_ sql: String, _ bindings: [SQLValue]) throws(DatabaseError) {
+        var statement: OpaquePointer?
+        let code = sqlite3_prepare_v2(handle, sql, -1, &statement, nil)
+        guard let statement else { throw error(code) }
+        defer { sqlite3_finalize(statement) }
+        try bind(bindings, to: statement)
+        while try step(statement) {}
+    }
+
+    /// What `body` makes of the first row, or nil where there is none. Only for statements that read.
     public func first<Value>(
         _ sql: StaticString, _ bindings: [SQLValue] = [], _ body: (Row) throws(DatabaseError) -> Value
     ) throws(DatabaseError) -> Value? {
         let statement = try take(sql)
         defer { giveBack(statement, sql) }
+        precondition(!isInTransaction || sqlite3_stmt_readonly(statement) != 0, "changes are made by run")
         try bind(bindings, to: statement)
         return try step(statement) ? try body(Row(statement: statement)) : nil
     }
 
     /// Runs statements separated by semicolons, unprepared: for schemas and pragmas.
     public func execute(_ script: String) throws(DatabaseError) {
+        hasUnrecorded = true
         let code = sqlite3_exec(handle, script, nil, nil, nil)
         if code != SQLITE_OK { throw error(code) }
     }

@@ -4,22 +4,35 @@ import Primitives
 
 /// An SQLite database in a file of its own, open in one process, used by one thread at a time.
 ///
-/// A transaction that has returned survives the death of the process: its pages are in the write-ahead log, in the
-/// kernel's cache. It survives power loss after `makeDurable`: `synchronous = NORMAL` syncs at checkpoints only, the
-/// log before the pages are copied and the file before the log is overwritten (https://www.sqlite.org/wal.html).
-/// The log is checkpointed when it passes 1000 pages, so it stays within a few MiB and one transaction.
+/// A transaction that has returned survives the death of the process: it is in the redo log (`TransactionGroup`), in the
+/// kernel's cache. It survives power loss after `makeDurable`: the group is committed and the write-ahead log synced.
+/// `synchronous = NORMAL` syncs by itself at checkpoints only, the log before the pages are copied and the file before the
+/// log is overwritten (https://www.sqlite.org/wal.html). The log is checkpointed when it passes 1000 pages, so it stays
+/// within a few MiB and one group. After power loss the database is as it was after some transaction since `makeDurable`.
 /// Thread-safe; a caller waits for the one before it.
 public final class Database: Sendable {
-    private let connection: Lock<Connection>
+    /// Room for some thousand transactions.
+    public static let redoBytes = 1 << 20
+
+    /// What follows the path in the names of its files.
+    static let endings = ["", "-wal", "-redo"]
+
+    private let group: Lock<TransactionGroup>
     private let log: Int32
 
-    /// Opens or creates the database at `path`, beside which SQLite keeps `path-wal`.
+    /// Opens or creates the database at `path`, beside which `path-wal` and `path-redo` belong to it.
     /// Throws `isBusy` when it is open elsewhere and `isCorrupt` when it is none.
-    public init(path: String) throws(DatabaseError) {
+    /// - Parameters:
+    ///   - redoBytes: how much is kept in the redo log at the most.
+    ///   - observer: is told of changed rows.
+    public init(
+        path: String, redoBytes: Int = Database.redoBytes, observer: (any RowObserver)? = nil
+    ) throws(DatabaseError) {
         // Only the owner may read it. Never opened when it exists: closing any descriptor drops SQLite's locks.
         let created = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
         if created >= 0 { close(created) }
         let connection = try Connection(path: path)
+        if let observer { connection.observe(observer) }
         try connection.execute(
             """
             PRAGMA locking_mode = EXCLUSIVE;
@@ -36,7 +49,7 @@ public final class Database: Sendable {
             throw DatabaseError(code: SQLITE_CANTOPEN, message: "\(path): no write-ahead log is possible here")
         }
         log = try Self.openLog(path)
-        self.connection = Lock(connection)
+        group = Lock(try TransactionGroup(connection, path: path, isNew: created >= 0, logBytes: redoBytes))
     }
 
     deinit { close(log) }
@@ -45,28 +58,18 @@ public final class Database: Sendable {
     public func transaction<Result>(
         _ body: (Connection) throws(DatabaseError) -> Result
     ) throws(DatabaseError) -> Result {
-        try connection.withLock { connection throws(DatabaseError) -> Result in
-            try connection.run("BEGIN IMMEDIATE")
-            do throws(DatabaseError) {
-                let result = try body(connection)
-                try connection.run("COMMIT")
-                return result
-            } catch {
-                // A full disk and some other errors have rolled back already. One that can't be is the next BEGIN's error.
-                if connection.isInTransaction { try? connection.run("ROLLBACK") }
-                throw error
-            }
-        }
+        try group.withLock { group throws(DatabaseError) -> Result in try group.transaction(body) }
     }
 
-    /// Runs `body`, which only reads, outside of any transaction: nobody else writes meanwhile. Not reentrant.
+    /// Runs `body`, which only reads: nobody else writes meanwhile. Not reentrant.
     public func read<Result>(_ body: (Connection) throws(DatabaseError) -> Result) throws(DatabaseError) -> Result {
-        try connection.withLock { connection throws(DatabaseError) -> Result in try body(connection) }
+        try group.withLock { group throws(DatabaseError) -> Result in try group.read(body) }
     }
 
     /// Returns when every transaction that had returned before survives power loss. Others go on meanwhile.
     /// After an error nothing is known of what is on the disk: the kernel may have dropped the pages.
     public func makeDurable() throws(DatabaseError) {
+        try group.withLock { group throws(DatabaseError) in try group.commit() }
         do throws(Errno) {
             try Errno.check { fdatasync(log) }
         } catch {

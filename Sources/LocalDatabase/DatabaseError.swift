@@ -1,4 +1,6 @@
 import CSQLite
+import Glibc
+import Primitives
 
 /// What SQLite reported. https://www.sqlite.org/rescode.html
 public struct DatabaseError: Error, Equatable, CustomStringConvertible {
@@ -10,6 +12,13 @@ public struct DatabaseError: Error, Equatable, CustomStringConvertible {
         self.code = code
         self.message = message
     }
+
+    /// The file at `path` can't be used.
+    static func file(_ path: String, _ error: Errno) -> DatabaseError {
+        DatabaseError(code: error.code == ENOSPC ? SQLITE_FULL : SQLITE_CANTOPEN, message: "\(path): \(error)")
+    }
+
+    static func corrupt(_ message: String) -> DatabaseError { DatabaseError(code: SQLITE_CORRUPT, message: message) }
 
     private var primary: Int32 { code & 0xFF }
 

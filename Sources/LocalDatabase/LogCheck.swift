@@ -1,7 +1,7 @@
 import CSystem
 import Glibc
 
-/// Looks whether a write-ahead log is damaged. SQLite doesn't say: it takes the log up to the first frame whose checksum
+/// Looks whether a write-ahead log or a redo log is damaged. SQLite doesn't say: it takes the log up to the first frame whose checksum
 /// is wrong and drops the rest. https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 public enum LogCheck {
     private static let headerBytes = 32
@@ -10,6 +10,10 @@ public enum LogCheck {
     /// Whether frames that count follow one that doesn't, which the death of a process can't leave; power loss can.
     /// To be asked before the database beside it is opened.
     public static func isDamaged(databasePath: String) -> Bool {
+        isWriteAheadDamaged(databasePath) || RedoLog.isDamaged(database: databasePath)
+    }
+
+    private static func isWriteAheadDamaged(_ databasePath: String) -> Bool {
         let descriptor = pail_open(databasePath + "-wal", O_RDONLY | O_CLOEXEC, 0)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }

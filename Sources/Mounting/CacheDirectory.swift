@@ -88,7 +88,9 @@ public struct CacheDirectory: Sendable {
 
     private static let ownNames = ["log", "log.old", "lock", "content", "running", "identity.new", "set-aside"]
     /// What a cache whose identity was lost may hold besides.
-    private static let cacheNames = ["tree.db", "tree.db-wal", "lost+found", "capabilities", "control.sock"]
+    private static let cacheNames = [
+        "tree.db", "tree.db-wal", "tree.db-redo", "lost+found", "capabilities", "control.sock",
+    ]
 
     private func isOurs(_ name: String) -> Bool {
         Self.ownNames.contains(name) || (Self.cacheNames.contains(name) && Directory.exists(content))

@@ -4,7 +4,8 @@ import Primitives
 /// Removing a cache for good.
 public enum CacheRemoval {
     private static let names = [
-        "tree.db", "tree.db-wal", "tree.db-journal", "tree.db-shm", "content", "lost+found", "set-aside",
+        "tree.db", "tree.db-wal", "tree.db-redo", "tree.db-redo.new", "tree.db-journal", "tree.db-shm", "content",
+        "lost+found", "set-aside",
         "capabilities",
         "control.sock", "log", "log.old", "running", "identity.new", "reason", "identity",
     ]

@@ -33,7 +33,7 @@ public struct CacheVerification: Sendable {
             return
         }
         let place = try TemporaryDirectory()
-        for ending in ["", "-wal"] where Directory.exists(directory.database + ending) {
+        for ending in ["", "-wal", "-redo"] where Directory.exists(directory.database + ending) {
             try place.copy(directory.database + ending, as: "tree.db" + ending)
         }
         let check: TreeCheck

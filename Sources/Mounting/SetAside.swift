@@ -10,7 +10,7 @@ struct SetAside: Sendable {
     private static let unfinished = ".partial"
     /// The database first: without it a start notices; the identity last.
     private static let names = [
-        "tree.db", "tree.db-wal", "tree.db-journal", "tree.db-shm", "content", "lost+found", "identity",
+        "tree.db", "tree.db-wal", "tree.db-redo", "tree.db-journal", "tree.db-shm", "content", "lost+found", "identity",
     ]
 
     /// It has the shape of a cache directory.

@@ -11,10 +11,6 @@ extension Connection {
         return rows
     }
 
-    func node(_ id: NodeID) throws(DatabaseError) -> Node? {
-        try first("SELECT * FROM nodes WHERE id = ?", [.int(Int64(id.raw))]) { Node(row: $0) }
-    }
-
     func name(_ parent: NodeID, _ name: ByteString) throws(DatabaseError) -> Name? {
         try first(
             "SELECT id, parent, name, node, component FROM names WHERE parent = ? AND name = ?",
@@ -39,9 +35,7 @@ extension Connection {
     /// The directory that holds this directory; the root holds itself.
     func parent(of directory: NodeID) throws(DatabaseError) -> NodeID? {
         if directory == .root { return .root }
-        return try first("SELECT parent FROM names WHERE node = ? LIMIT 1", [.int(Int64(directory.raw))]) {
-            NodeID(stored: $0.int(0))
-        }
+        return try name(ofDirectory: directory)?.parent
     }
 
     /// Under which prefix the tree wants this directory's children; nil if the directory has no name any more.
@@ -49,7 +43,7 @@ extension Connection {
         var parts: [ByteString] = []
         var place = directory
         while place != .root {
-            guard let name = try names(of: place).first else { return nil }
+            guard let name = try name(ofDirectory: place) else { return nil }
             parts.append(name.component ?? name.name)
             place = name.parent
         }
@@ -64,7 +58,7 @@ extension Connection {
         var chain: [(node: NodeID, component: ByteString)] = []
         var place = directory
         while place != .root {
-            guard let name = try names(of: place).first else { return nil }
+            guard let name = try name(ofDirectory: place) else { return nil }
             chain.append((place, name.component ?? name.name))
             place = name.parent
         }
@@ -162,13 +156,13 @@ extension Change {
         throws(DatabaseError) -> Name
     {
         try run(
-            "INSERT INTO names(parent, name, node, component, work) VALUES(?, ?, ?, ?, 0)",
+            "INSERT INTO names(parent, name, node, component, work) VALUES(?, ?, ?, ?, ?)",
             [
                 .int(Int64(parent.raw)), .blob(name.bytes), .int(Int64(node.raw)),
-                component.map { .blob($0.bytes) } ?? .null,
+                component.map { .blob($0.bytes) } ?? .null, .int(work ? 1 : 0),
             ])
         let id = NameID(connection.lastInsertedRowID)
-        if work { try needsWork(id) }
+        if work { note(id) }
         return Name(id: id, parent: parent, name: name, node: node, component: component)
     }
 
@@ -183,7 +177,7 @@ extension Change {
         try run(
             "UPDATE nodes SET modified = ?, changed = ? WHERE id = ?",
             [.int(now.nanoseconds), .int(now.nanoseconds), .int(Int64(directory.raw))])
-        guard forBucket, let name = try connection.names(of: directory).first,
+        guard forBucket, directory != .root, let name = try connection.name(ofDirectory: directory),
             try connection.held(by: name.id) != nil
         else { return }
         try run(

@@ -44,11 +44,15 @@ public final class Tree: Sendable {
     private let releases = Lock(Releases())
 
     /// Opens the tree at `path`, or makes an empty one whose root stands for the whole bucket.
-    /// - Parameter newCacheID: the identity of a tree that is made now.
-    public init(path: String, defaults: Defaults, newCacheID: String, now: Timestamp) throws(TreeError) {
+    /// - Parameters:
+    ///   - newCacheID: the identity of a tree that is made now.
+    ///   - redoBytes: see `Database`.
+    public init(
+        path: String, defaults: Defaults, newCacheID: String, now: Timestamp, redoBytes: Int = Database.redoBytes
+    ) throws(TreeError) {
         self.defaults = defaults
         do throws(DatabaseError) {
-            database = try Database(path: path)
+            database = try Database(path: path, redoBytes: redoBytes, observer: RowCache())
             let format = try database.read { connection throws(DatabaseError) in try connection.userVersion() }
             if format == 0 { try Tree.create(in: database, defaults, newCacheID, now) }
             if format != 0, format != Int(Schema.format) {
@@ -171,6 +175,9 @@ final class Change {
     func needsWork(node: NodeID) throws(DatabaseError) {
         for name in try connection.names(of: node) { try needsWork(name.id) }
     }
+
+    /// The name was marked when it was made.
+    func note(_ name: NameID) { work.append(.name(name)) }
 
     func isLeftOver(_ key: ByteString) { work.append(.leftover(key)) }
 

@@ -36,6 +36,9 @@ public struct TreeSalvage: Sendable {
 
     /// - Parameter nodes: those that are of interest whether their names wait or not.
     public init(path: String, nodes: Set<UInt64> = []) {
+        let replayed = ReplayedCopy(of: path)
+        let path = replayed?.path ?? path
+        defer { withExtendedLifetime(replayed) {} }
         RowScan.rows(of: path) { id, columns in
             guard id > 0, let name = NameRow(columns) else { return }
             if name.waits { waiting.insert(name.node) }

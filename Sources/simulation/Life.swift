@@ -18,6 +18,9 @@ final class Life {
     let cache: BlockCache
     let reconciler: Reconciler
     let fs: FileSystem
+    /// Little, so that deaths come at commits, too.
+    private static let redoBytes = 16 << 10
+
     private let world: World
     private var tasks: [Task<Void, Never>] = []
 
@@ -36,7 +39,8 @@ final class Life {
         let sink = LogSink.none
         let log = Log(level: .error, sink: sink)
         tree = try Tree(
-            path: path, defaults: Tree.Defaults(user: 1_000, group: 1_000), newCacheID: "cache\(seed)", now: time.now())
+            path: path, defaults: Tree.Defaults(user: 1_000, group: 1_000), newCacheID: "cache\(seed)", now: time.now(),
+            redoBytes: Life.redoBytes)
         var cacheSettings = BlockCache.Settings(directory: world.disk.root)
         cacheSettings.reserveBytes = 0
         cacheSettings.limitBytes = world.conditions.cacheBytes

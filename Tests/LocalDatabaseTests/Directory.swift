@@ -16,7 +16,7 @@ final class Directory: Sendable {
     /// The files as a killed process would leave them now.
     func copy() throws -> Directory {
         let copy = try Directory()
-        for name in ["db", "db-wal"] where FileManager.default.fileExists(atPath: path + "/" + name) {
+        for name in ["db", "db-wal", "db-redo"] where FileManager.default.fileExists(atPath: path + "/" + name) {
             // Read by another process: to close the file in this one would drop SQLite's locks.
             let process = Process()
             process.executableURL = URL(fileURLWithPath: "/bin/cp")

@@ -49,6 +49,12 @@ import Testing
         let directory = try Directory()
         let database = try Database(path: directory.database)
         try fill(database)
+        try database.makeDurable()
+        try database.read { connection throws(DatabaseError) in try connection.execute("PRAGMA wal_checkpoint") }
+        try database.transaction { connection throws(DatabaseError) in
+            try connection.run("UPDATE one SET a = a + 1 WHERE id < 100")
+        }
+        try database.makeDurable()
         let expected = try queried(database)
         let copy = try directory.copy()
         #expect(copy.size("db-wal") > 0 && copy.size("db") > 20_000)

@@ -25,6 +25,8 @@ int pail_fsetxattr(int fd, const char *name, const void *value, size_t size, int
 int pail_fremovexattr(int fd, const char *name);
 /* f_type of fstatfs(2), -1 if that fails: Swift's Glibc module leaves <sys/vfs.h> out. */
 int64_t pail_file_system_type(int fd);
+/* Stores a word after all that was stored before it, so that who sees the word sees that, too. */
+static inline void pail_publish(void *place, uint64_t word) { __atomic_store_n((uint64_t *)place, word, __ATOMIC_RELEASE); }
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), by the processor's instruction where it has one; `crc` is 0 to start. */
 uint32_t pail_crc32c(uint32_t crc, const void *bytes, size_t count);
 
