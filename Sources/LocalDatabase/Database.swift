@@ -66,10 +66,15 @@ public final class Database: Sendable {
         try group.withLock { group throws(DatabaseError) -> Result in try group.read(body) }
     }
 
+    /// Puts what the redo log holds into the database's files.
+    public func commit() throws(DatabaseError) {
+        try group.withLock { group throws(DatabaseError) in try group.commit() }
+    }
+
     /// Returns when every transaction that had returned before survives power loss. Others go on meanwhile.
     /// After an error nothing is known of what is on the disk: the kernel may have dropped the pages.
     public func makeDurable() throws(DatabaseError) {
-        try group.withLock { group throws(DatabaseError) in try group.commit() }
+        try commit()
         do throws(Errno) {
             try Errno.check { fdatasync(log) }
         } catch {

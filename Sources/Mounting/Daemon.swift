@@ -202,7 +202,7 @@ public final class Daemon: Sendable {
     private func finish() async {
         control.withLock { $0 }?.close()
         let left = stack.progress()
-        await stack.close(log: log)
+        await stack.close()
         RunningMarker(directory: directory).end()
         registration.withLock { $0 }?.end()
         log.info("mount", left.files == 0 ? "ended, all uploaded" : "ended, \(left.files) files to be carried on")

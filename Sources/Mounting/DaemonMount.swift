@@ -135,7 +135,7 @@ extension Daemon {
             session.stop()
             _ = mountPoint.unmount(lazily: true)
         }
-        await stack.close(log: log)
+        await stack.close()
         RunningMarker(directory: directory).end()
     }
 }

@@ -22,6 +22,8 @@ final class Stack: Sendable {
     let recovered: Recovered
     /// Files with changes that could only be kept apart, for who mounts.
     let notice: String?
+    private let log: Log
+    private let committing = Lock<Task<Void, Never>?>(nil)
 
     /// Opens what is in the cache directory and recovers what the last daemon left. Hold the cache's lock.
     init(
@@ -29,6 +31,7 @@ final class Stack: Sendable {
         backend: Backend, prior: PriorStop, references: KernelReferences, log: Log
     ) throws(MountFailure) {
         self.backend = backend
+        self.log = log
         let time = SystemTime()
         let defaults = Tree.Defaults(
             user: configuration.user ?? getuid(), group: configuration.group ?? getgid(),
@@ -65,10 +68,23 @@ final class Stack: Sendable {
         fileSystem.resume()
     }
 
-    func start(prior: PriorStop) { reconciler.start(afterCrash: prior != .clean) }
+    func start(prior: PriorStop) {
+        reconciler.start(afterCrash: prior != .clean)
+        let commits = Task { [tree, log] in
+            while !Task.isCancelled {
+                await SystemTime().sleep(milliseconds: Self.commitMilliseconds)
+                do { try tree.commit() } catch { log.error("mount", "the tree can't be committed: \(error)") }
+            }
+        }
+        committing.withLock { $0 = commits }
+    }
+
+    /// Between commits of the tree: names of a damaged cache are found in its database only.
+    private static let commitMilliseconds: Int64 = 1_000
 
     /// Ends the work in the background and puts everything on the disk. Nothing may call the file system any more.
-    func close(log: Log) async {
+    func close() async {
+        committing.withLock { $0 }?.cancel()
         await reconciler.stop()
         do {
             try tree.makeDurable()

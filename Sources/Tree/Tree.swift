@@ -109,7 +109,12 @@ public final class Tree: Sendable {
 
     public func isOwn(tag: String) -> Bool { tag.hasPrefix("\(cacheID)-") }
 
-    /// Makes all that was committed survive power loss. Blocks for the disk.
+    /// Puts what changed into the database, from where it can be read also when it is damaged.
+    public func commit() throws(TreeError) {
+        do { try database.commit() } catch let error { throw .database(error) }
+    }
+
+    /// Makes all that was changed survive power loss. Blocks for the disk.
     public func makeDurable() throws(TreeError) {
         do { try database.makeDurable() } catch let error { throw .database(error) }
     }

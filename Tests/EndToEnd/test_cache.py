@@ -8,6 +8,8 @@ import sqlite3
 
 import pytest
 
+from pail import wait_until
+
 pytestmark = pytest.mark.on("local")
 FILES = {"a": b"first\n", "deep/er/b": random.Random(1).randbytes(300_000), "deep/big": random.Random(2).randbytes(3 << 20)}
 
@@ -21,10 +23,17 @@ def fill(mount):
     os.rename(mount.path / "a", mount.path / "renamed")
 
 
+def redo_bytes(mount):
+    """How much the redo log holds that the database doesn't have yet: the low half of its mark."""
+    return int.from_bytes((mount.cache / "tree.db-redo").read_bytes()[8:12], "little")
+
+
 def killed(mounts, bucket):
     """A cache with changes that the bucket doesn't have, whose daemon died."""
     mount = mounts(bucket, "--upload-delay", "10m")
     fill(mount)
+    # A damaged database keeps the names that were committed, at the latest a second after they were made.
+    wait_until(lambda: redo_bytes(mount) == 0, 10, "the commit")
     mount.kill()
     assert bucket.keys() == {}
     return mount

@@ -85,8 +85,10 @@ class Workload:
     def write(self, file, path, data, offset, final):
         if data:
             def call():
-                count = os.pwrite(file, data, offset)
-                assert count == len(data), f"{path}: {count} of {len(data)} bytes written"
+                # A death in the middle of a call leaves a part of it done, and the rest fails.
+                done = 0
+                while done < len(data):
+                    done += os.pwrite(file, data[done:], offset + done)
             self.attempt(call, (path, final), partial=True)
 
     def create(self):
