@@ -208,10 +208,16 @@ extension Reconciler {
             if try inTree(tree.nameWanting(key)) != nil {
                 return putOff(.leftover(key), milliseconds: settings.delayMilliseconds + 100)
             }
+            // Some stores keep a directory that isn't empty, and say that it is gone.
+            if key.hasSuffix("/"), try inTree(tree.isBeingEmptied(key)) {
+                return putOff(.leftover(key), milliseconds: Reconciler.emptyMilliseconds)
+            }
             // A tree that forgot where the content went would miss the object.
             try await durability.reach()
             switch await outcome(try await objects.delete(key, condition: .matches(held.etag))) {
-            case .success: try inTree(tree.release(key, etag: held.etag))
+            case .success:
+                try inTree(tree.release(key, etag: held.etag))
+                if let above = try inTree(tree.emptied(above: key)) { putOff(.leftover(above), milliseconds: 0) }
             case .failure(let error):
                 if error.mayHaveHappened { noteUndecided(key) }
                 guard error.kind == .conditionFailed || error.kind == .notFound else { throw .store(error) }

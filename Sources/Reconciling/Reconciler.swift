@@ -32,6 +32,9 @@ public final class Reconciler: Sendable {
     /// How long cancelled work may take to end. It may be left to itself then: it is ready to be killed at any time.
     static let endMilliseconds: Int64 = 5_000
 
+    /// Between looks at whether a directory is empty, of which the deletion of the last object in it says so anyway.
+    static let emptyMilliseconds: Int64 = 1_000
+
     /// Between looks at whether a file is still being written.
     static let busyMilliseconds: Int64 = 200
 

@@ -153,6 +153,23 @@ import Testing
         await session.die()
     }
 
+    /// SeaweedFS keeps the object of a directory that isn't empty, and says that it was deleted.
+    @Test func whatLiesBelowIsDeletedFirst() async throws {
+        let bench = try Bench()
+        let session = try await bench.open()
+        for directory in ["d", "d/e", "d/e/f"] { try session.makeDirectory(directory) }
+        for number in 0..<30 { try session.make("d/e/f/\(number)", "x") }
+        try await session.drain()
+        for number in 0..<30 { try session.unlink("d/e/f/\(number)") }
+        for directory in ["d/e/f", "d/e", "d"] { try session.removeDirectory(directory) }
+        try await session.drain()
+        #expect(bench.bucket.isEmpty)
+        let deleted = bench.store.calls.filter { $0.operation == .delete }.compactMap(\.key)
+        #expect(deleted.count == 33)
+        #expect(deleted.suffix(3) == ["d/e/f/", "d/e/", "d/"])
+        await session.die()
+    }
+
     @Test func aBigFileSendsOnlyWhatChanged() async throws {
         var capabilities = StoreCapabilities()
         capabilities.rangeGranularityBytes = 64 << 10
