@@ -10,9 +10,15 @@ extension FileSystem {
     /// Entry offsets begin here: the bridge has those below for `.` and `..`.
     private static let firstOffset: UInt64 = 2
 
-    public func openDirectory(_ id: NodeID, _ caller: Caller) throws(Failure) -> HandleID {
-        _ = try directory(id)
-        return add(.directory(id))
+    public func openDirectory(_ id: NodeID, _ caller: Caller) throws(Failure) -> OpenedDirectory {
+        let node = try directory(id)
+        return OpenedDirectory(handle: add(.directory(id)), reading: reading(node))
+    }
+
+    /// What the kernel keeps of a listing is of use as long as it believes the names in it, too.
+    private func reading(_ directory: Node) -> DirectoryReading {
+        guard settings.keepsDirectories, discovery.isFresh(directory) else { return .asked }
+        return listings.reading(directory.id, now: time.now(), youth: settings.nameMilliseconds / 2)
     }
 
     /// Gives the entries after `offset` (0: from the beginning) until `emit` returns false. Offsets stay good while

@@ -23,6 +23,8 @@ public final class FileSystem: Sendable {
         public var attributeMilliseconds: Int64 = 3_600_000
         /// File names that are not UTF-8 are refused (EILSEQ): the store's keys can't hold them.
         public var requiresUTF8 = false
+        /// The kernel may keep the entries of directories.
+        public var keepsDirectories = false
         /// The most that is fetched ahead of a sequential reader.
         public var readAheadBytes: Int64 = 32 << 20
         public init() {}
@@ -54,6 +56,7 @@ public final class FileSystem: Sendable {
     let state = Lock(State())
     let backing = Lock<BackingFiles?>(nil)
     let watch = Lock(Watch())
+    let listings = KernelListings()
     private let listener = Lock<Hook<Invalidation, Void>?>(nil)
 
     /// - Parameter references: where the nodes are noted that the kernel knows; nil if nobody is to take over.
@@ -70,6 +73,7 @@ public final class FileSystem: Sendable {
         self.time = time
         self.log = log
         self.references = references
+        tree.observeNames(Hook { [weak listings] directories in listings?.changed(directories) })
         discovery.listen(Hook { [weak self] events in self?.heed(events) })
         reconciler.protect(Hook { [weak self] node in self?.isReading(node) ?? false })
         reconciler.lookBeforeUpload(Hook { [weak self] node in self?.look(at: node) })

@@ -107,6 +107,12 @@ public struct Opened: Sendable {
     }
 }
 
+/// An opened directory.
+public struct OpenedDirectory: Sendable {
+    public var handle: HandleID
+    public var reading: DirectoryReading
+}
+
 /// One entry of a directory being read.
 public struct DirectoryEntry: Sendable {
     public var name: ByteString

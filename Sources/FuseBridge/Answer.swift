@@ -9,7 +9,7 @@ enum Answer: Sendable {
     /// `flags` are those of open(2).
     case opened(Opened, flags: Int32)
     case created(Entry, Opened, flags: Int32)
-    case directory(HandleID)
+    case directory(OpenedDirectory)
     case target(ByteString)
     case bytes([UInt8])
     /// The size an extended attribute's caller must have room for.

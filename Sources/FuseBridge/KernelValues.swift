@@ -69,9 +69,10 @@ extension pail_attr {
 }
 
 extension pail_open_out {
-    // Of linux/fuse.h: FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, FOPEN_NOFLUSH, FOPEN_PARALLEL_DIRECT_WRITES, FOPEN_PASSTHROUGH.
+    // Of linux/fuse.h: FOPEN_DIRECT_IO, FOPEN_KEEP_CACHE, FOPEN_CACHE_DIR, FOPEN_NOFLUSH, FOPEN_PARALLEL_DIRECT_WRITES, FOPEN_PASSTHROUGH.
     private static let direct: UInt32 = 1 << 0
     private static let keepCache: UInt32 = 1 << 1
+    private static let cacheDirectory: UInt32 = 1 << 3
     private static let noFlush: UInt32 = 1 << 5
     private static let parallelDirectWrites: UInt32 = 1 << 6
     private static let passthrough: UInt32 = 1 << 7
@@ -94,9 +95,14 @@ extension pail_open_out {
         if access == O_RDONLY || access == O_WRONLY && opened.route == .daemon { open_flags |= Self.noFlush }
     }
 
-    init(_ handle: HandleID) {
+    init(_ opened: OpenedDirectory) {
         self.init()
-        fh = handle.raw
+        fh = opened.handle.raw
+        switch opened.reading {
+        case .asked: break
+        case .kept: open_flags = Self.cacheDirectory
+        case .known: open_flags = Self.cacheDirectory | Self.keepCache
+        }
     }
 }
 

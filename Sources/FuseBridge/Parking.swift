@@ -59,7 +59,7 @@ final class Parking: Sendable {
         case .created(let entry, let opened, _):
             fileSystem.forget(entry.attributes.node, 1)
             giveBack { fs throws(Failure) in try fs.release(opened.handle) }
-        case .directory(let handle): giveBack { fs throws(Failure) in try fs.releaseDirectory(handle) }
+        case .directory(let opened): giveBack { fs throws(Failure) in try fs.releaseDirectory(opened.handle) }
         default: break
         }
     }

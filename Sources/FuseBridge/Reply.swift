@@ -56,7 +56,7 @@ struct Reply: ~Copyable {
             created.entry = pail_entry_out(entry)
             created.open = pail_open_out(opened, flags: flags)
             return value(request, created)
-        case .directory(let handle): return value(request, pail_open_out(handle))
+        case .directory(let opened): return value(request, pail_open_out(opened))
         case .target(let target): return target.bytes.withUnsafeBytes { data(request, $0) }
         case .bytes(let bytes): return bytes.withUnsafeBytes { data(request, $0) }
         case .needed(let count): return fuse_reply_xattr(request, count)

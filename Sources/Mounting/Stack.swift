@@ -166,6 +166,7 @@ final class Stack: Sendable {
         settings.nameMilliseconds = configuration.refreshMilliseconds
         settings.syncsToBucket = configuration.sync == .remote
         settings.isReadOnly = configuration.readOnly
+        settings.keepsDirectories = KernelRelease.current?.readsKeptDirectories ?? false
         // Keys travel in URLs and XML, which hold characters only; file names of Linux are bytes.
         if case .s3? = configuration.bucket { settings.requiresUTF8 = true }
         return settings

@@ -75,6 +75,7 @@ extension Merge {
         node.linksElsewhere = count > node.links ? count - node.links : 0
         try node.update(in: connection)
         try change.run("UPDATE names SET node = ? WHERE id = ?", [.int(Int64(node.id.raw)), .int(name.id.raw)])
+        change.changesNames(in: name.parent)
         var joined = held
         joined.node = node.id
         joined.content = twin.content

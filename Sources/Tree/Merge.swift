@@ -87,6 +87,7 @@ final class Merge {
         let node = try newFile(info)
         try change.run(
             "UPDATE names SET node = ? WHERE id = ?", [.int(Int64(node.id.raw)), .int(name.id.raw)])
+        change.changesNames(in: name.parent)
         try own(info, name.id, node.id)
         events.append(.entry(parent: name.parent, name: name.name))
     }
@@ -187,6 +188,7 @@ final class Merge {
         try change.run(
             "UPDATE names SET name = ?, component = ? WHERE id = ?",
             [.blob(shown.bytes), .blob((name.component ?? name.name).bytes), .int(name.id.raw)])
+        change.changesNames(in: parent)
         events.append(.entry(parent: parent, name: name.name))
         return true
     }

@@ -162,6 +162,7 @@ extension Change {
                 component.map { .blob($0.bytes) } ?? .null, .int(work ? 1 : 0),
             ])
         let id = NameID(connection.lastInsertedRowID)
+        changesNames(in: parent)
         if work { note(id) }
         return Name(id: id, parent: parent, name: name, node: node, component: component)
     }
@@ -169,6 +170,7 @@ extension Change {
     func removeName(_ name: Name) throws(DatabaseError) {
         try disown(name.id)
         try run("DELETE FROM names WHERE id = ?", [.int(name.id.raw)])
+        changesNames(in: name.parent)
     }
 
     /// Sets the times that a change of its entries gives a directory. With `forBucket` the directory's object, if it

@@ -48,6 +48,7 @@ extension Change {
         other.links -= 1
         try other.update(in: connection)
         try run("UPDATE names SET node = ? WHERE id = ?", [.int(Int64(node.id.raw)), .int(name.id.raw)])
+        changesNames(in: name.parent)
         // The old version, so that the present one is found to be another.
         try store(
             HeldObject(

@@ -40,6 +40,7 @@ public final class Tree: Sendable {
     public let starts: UInt64
     let database: Database
     private let observer = Lock<Hook<[Work], Void>?>(nil)
+    private let nameObserver = Lock<Hook<Set<NodeID>, Void>?>(nil)
     private let nextTag = Lock(Int64(0))
     private let releases = Lock(Releases())
 
@@ -98,6 +99,10 @@ public final class Tree: Sendable {
     /// Tells `hook` of work after each transaction that makes some. Called on the changing thread: be quick.
     public func observe(_ hook: Hook<[Work], Void>) { observer.withLock { $0 = hook } }
 
+    /// Tells `hook` in which directories names came, went, or lead to other nodes, after each transaction. Called on the
+    /// changing thread: be quick.
+    public func observeNames(_ hook: Hook<Set<NodeID>, Void>) { nameObserver.withLock { $0 = hook } }
+
     /// A tag for a write's metadata: never used before, recognisable as this cache's by `isOwn`.
     public func newTag() -> String {
         let number = nextTag.withLock { next in
@@ -128,6 +133,7 @@ public final class Tree: Sendable {
     /// One transaction that changes the tree.
     func change<Result>(_ body: (Change) throws -> Result) throws(TreeError) -> Result {
         var work: [Work] = []
+        var directories: Set<NodeID> = []
         var refusal: TreeError?
         let result: Result
         let request = CurrentRequest.number
@@ -138,6 +144,7 @@ public final class Tree: Sendable {
                     let result = try body(change)
                     try change.record(request: request)
                     work = change.work
+                    directories = change.directories
                     return result
                 } catch let error as DatabaseError {
                     throw error
@@ -151,6 +158,7 @@ public final class Tree: Sendable {
             throw .database(error)
         }
         if request != 0 { CurrentRequest.number = 0 }
+        if !directories.isEmpty, let observer = nameObserver.withLock({ $0 }) { observer.call(directories) }
         if !work.isEmpty, let observer = observer.withLock({ $0 }) { observer.call(work) }
         return result
     }
@@ -165,6 +173,8 @@ public final class Tree: Sendable {
 final class Change {
     let connection: Connection
     private(set) var work: [Work] = []
+    /// Those with other names than before.
+    private(set) var directories: Set<NodeID> = []
 
     init(_ connection: Connection) { self.connection = connection }
 
@@ -183,6 +193,8 @@ final class Change {
 
     /// The name was marked when it was made.
     func note(_ name: NameID) { work.append(.name(name)) }
+
+    func changesNames(in directory: NodeID) { directories.insert(directory) }
 
     func isLeftOver(_ key: ByteString) { work.append(.leftover(key)) }
 

@@ -281,6 +281,8 @@ extension Change {
         try run(
             "UPDATE names SET parent = ?, name = ?, component = NULL WHERE id = ?",
             [.int(Int64(parent.raw)), .blob(newName.bytes), .int(name.id.raw)])
+        changesNames(in: name.parent)
+        changesNames(in: parent)
         try needsWork(name.id)
     }
 

@@ -53,7 +53,7 @@ extension Run {
             let (parent, name) = try place(path)
             try fs.removeDirectory(parent, name, caller)
         case .syncDirectory(let path):
-            let directory = try fs.openDirectory(node(path), caller)
+            let directory = try fs.openDirectory(node(path), caller).handle
             defer { try? fs.releaseDirectory(directory) }
             try fs.syncDirectory(directory)
         default: break

@@ -228,7 +228,7 @@ extension Run {
     }
 
     private func names(_ path: String, _ node: NodeID) throws -> [String] {
-        let handle = try ask("opendir \(path)") { () throws(Failure) in try fs.openDirectory(node, caller) }
+        let handle = try ask("opendir \(path)") { () throws(Failure) in try fs.openDirectory(node, caller).handle }
         let names = try ask("readdir \(path)") { () throws(Failure) in
             var names: [String] = []
             try fs.readDirectory(handle, offset: 0, plus: false) { entry in

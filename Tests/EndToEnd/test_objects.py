@@ -169,3 +169,23 @@ def test_two_mounts_of_one_bucket(mounts, place):
     first.flush()
     wait_until(lambda: (second.path / "a").exists(), 10, "the file on the second mount")
     assert (second.path / "a").read_text() == "from the first"
+
+
+def test_listings_that_the_kernel_keeps(mounts, bucket):
+    mount = mounts(bucket, "--refresh", "1s", "--upload-delay", "100ms")
+    for number in range(50):
+        (mount.path / f"f{number}").write_bytes(b"")
+    for number in range(50):
+        assert len(os.listdir(mount.path)) == 50
+        (mount.path / "new").write_bytes(b"x")
+        assert "new" in os.listdir(mount.path)
+        os.rename(mount.path / "new", mount.path / "newer")
+        assert "newer" in os.listdir(mount.path) and "new" not in os.listdir(mount.path)
+        os.unlink(mount.path / "newer")
+        assert "newer" not in os.listdir(mount.path)
+    mount.flush()
+    # What others do shows, however often it is read meanwhile.
+    bucket.put("theirs", b"y")
+    wait_until(lambda: "theirs" in os.listdir(mount.path), 10, "a new name")
+    bucket.delete("theirs")
+    wait_until(lambda: "theirs" not in os.listdir(mount.path), 10, "a name that went")

@@ -221,7 +221,7 @@ final class Rig: @unchecked Sendable {
 
     func list(_ path: String) async throws -> [String] {
         let node = try await node(path)
-        let handle = try await run { fs throws(Failure) in try fs.openDirectory(node, self.caller) }
+        let handle = try await run { fs throws(Failure) in try fs.openDirectory(node, self.caller).handle }
         let names = try await run { fs throws(Failure) in
             var names: [String] = []
             try fs.readDirectory(handle, offset: 0, plus: false) { entry in
