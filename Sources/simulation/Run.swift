@@ -321,11 +321,11 @@ final class Run {
         }
     }
 
-    /// Lets time pass, in steps, with what becomes due.
+    /// Lets time pass with what becomes due, in its order: the bucket goes on while the process rests.
     func wait(milliseconds: Int64) throws {
         var left = milliseconds
         while left > 0 {
-            let step = min(left, max(1, milliseconds / 8))
+            let step = min(left, max(1, world.scheduler.time.millisecondsToNext ?? left))
             world.scheduler.time.advance(milliseconds: step)
             left -= step
             while world.scheduler.runOne() { try look() }

@@ -44,6 +44,11 @@ final class SimulatedTime: TimeSource, @unchecked Sendable {
         return true
     }
 
+    /// Until the next timer, rounded up.
+    var millisecondsToNext: Int64? {
+        timers.map(\.due).min().map { ($0 - nanoseconds + 999_999) / 1_000_000 }
+    }
+
     private func end(_ isOver: (Timer) -> Bool) {
         let over = timers.filter(isOver).sorted { ($0.due, $0.number) < ($1.due, $1.number) }
         timers.removeAll(where: isOver)
