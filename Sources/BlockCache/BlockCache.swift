@@ -18,6 +18,8 @@ public final class BlockCache: Sendable {
 
         /// Changes of a file so short after each other may have one time (see `ContentDisk`).
         public var tickMilliseconds = Self.coarseTickMilliseconds
+        /// What it takes for stores to mapped contents to show in their times.
+        public var writeBack = WriteBack.complete
 
         /// Twice the longest tick of Linux's clock.
         static let coarseTickMilliseconds: Int64 = 20
@@ -102,7 +104,7 @@ public final class BlockCache: Sendable {
     }
 
     /// The file of `id`: the one in use, the one on the disk, or a new one of `originBytes` with nothing present.
-    /// A clean one of another size is of no use and replaced.
+    /// A clean one of another size is of no use and replaced, unless others may have written to it.
     ///
     /// `originBytes` is asked for only when the file is not in use, and then after it was looked at: an upload commits
     /// its version before it marks the file clean, so the answer is never older than what the file says. nil is EIO.
@@ -111,7 +113,7 @@ public final class BlockCache: Sendable {
             guard let size = originBytes() else { throw CacheError(Errno(EIO), "find the version of", path) }
             return try Self.makeSparse(path, size)
         } accept: { state in
-            state.isDirty || originBytes().map { state.sizeBytes == $0 } ?? true
+            state.isDirty || state.unseen != nil || originBytes().map { state.sizeBytes == $0 } ?? true
         }
     }
 

@@ -213,17 +213,22 @@ extension CachedFile {
         return (try? stamp()) == unseen
     }
 
-    /// From here on every change of a file that others may have mapped shows in its time. Fails with EBUSY if somebody
-    /// changed it since the last look. With `writers` held.
+    /// From here on every change of a file that others may have open or mapped shows in its time. Fails with EBUSY if
+    /// somebody changed it since the last look. Not with `writers` held: a slow disk would hold up everybody.
     func settleUnseen() throws(CacheError) {
         guard let unseen = state.withLock({ $0.unseen }) else { return }
         let rest = Timestamp(nanoseconds: cache.now() * 1_000_000).milliseconds(since: unseen.modified)
-        // Syncing a file that is being written would hold up who writes.
+        // Nor would it make sense to send what is being written.
         if abs(rest) < Self.restMilliseconds { throw busy }
+        awaitWrite()
         // What is written back is write-protected in the maps, so that the next store is noticed.
-        try CacheError.check("sync", path) { fdatasync(descriptor) }
+        guard try cache.settings.writeBack.protect(descriptor, path) else { throw busy }
         try requireSettled()
     }
+
+    /// A write changes the file's time when it begins, and keeps its inode locked until it ends. So one that has begun
+    /// is over when this returns: to remove an attribute, also one that isn't there, takes the same lock.
+    private func awaitWrite() { _ = pail_fremovexattr(descriptor, "user.pail.none") }
 
     private var busy: CacheError { CacheError(Errno(EBUSY), "upload what is being written,", path) }
 

@@ -8,8 +8,9 @@ extension CachedFile {
     /// later snapshot takes over from an unfinished one, whose end then means nothing. Fails with EBUSY if others have
     /// changed the file since the last look (`noticeUnseen`).
     public func beginUpload() throws(CacheError) -> Snapshot {
-        try writers.withLock { _ throws(CacheError) in
-            try settleUnseen()
+        try settleUnseen()
+        return try writers.withLock { _ throws(CacheError) in
+            try requireSettled()
             return try takeSnapshot(frozen: nil, digests: try digestsOfUnseen())
         }
     }
@@ -17,8 +18,9 @@ extension CachedFile {
     /// A snapshot with a private copy of the content, for files that are written all the time: it can't be disturbed.
     /// Whatever `plan` would name as missing has to be fetched before, and the file pinned while that is done.
     public func beginFrozenUpload() throws(CacheError) -> Snapshot {
-        try writers.withLock { _ throws(CacheError) in
-            try settleUnseen()
+        try settleUnseen()
+        return try writers.withLock { _ throws(CacheError) in
+            try requireSettled()
             let copy = try withoutAccess { () throws(CacheError) in try FrozenContent(of: self) }
             let digests = try digestsOfUnseen()
             try requireSettled()

@@ -110,6 +110,33 @@ import Testing
         #expect(!file.isDirty && file.isUnseen)
     }
 
+    /// The time of a change is that of its beginning.
+    @Test func anUploadWaitsForTheEndOfAWrite() throws {
+        let fixture = try fixture()
+        let size = 256 << 20
+        let file = try fixture.cache.create(1)
+        try file.truncate(to: Int64(size))
+        try file.beginUnseen(modified: .zero, isInBucket: false)
+        let before = file.modified
+        let descriptor = open(fixture.path(1), O_WRONLY)
+        defer { close(descriptor) }
+        let writer = Thread {
+            let ones = [UInt8](repeating: 1, count: size / 512)
+            ones.withUnsafeBytes { bytes in
+                let part = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+                _ = pwritev(descriptor, [iovec](repeating: part, count: 512), 512, 0)
+            }
+        }
+        writer.start()
+        while file.modified == before { usleep(100) }
+        #expect(try file.noticeUnseen() != nil)
+        rest()
+        let snapshot = try file.beginUpload()
+        var last: [UInt8] = [0]
+        try last.withUnsafeMutableBytes { try snapshot.read(at: Int64(size) - 1, into: $0) }
+        #expect(last == [1])
+    }
+
     /// What was written after the snapshot, and seen only at the end.
     @Test func aChangeDuringTheLastUploadIsNotTakenForSent() throws {
         let fixture = try fixture()
@@ -187,5 +214,34 @@ import Testing
         let fixture = try fixture()
         let disk = try ContentDisk(of: fixture.directory)
         #expect(disk.tellsUsers && disk.stackDepth == 0)
+    }
+
+    /// On the disk that temporary files are on, if it tells stores to mapped memory at all.
+    @Test func storesShowAfterTheirPagesWereWrittenBack() throws {
+        let path = NSTemporaryDirectory() + "pail-stores-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let disk = try ContentDisk(of: path)
+        guard disk.tickMilliseconds == 0 else { return }
+        let descriptor = open(path + "/a", O_RDWR | O_CREAT, 0o600)
+        defer { close(descriptor) }
+        let pages = 4096
+        #expect(ftruncate(descriptor, off_t(pages * 4096)) == 0)
+        let map = try #require(mmap(nil, pages * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0))
+        defer { munmap(map, pages * 4096) }
+        func modified() -> Timestamp {
+            var status = stat()
+            fstat(descriptor, &status)
+            return Timestamp(status.st_mtim)
+        }
+        for round in 1..<UInt8(5) {
+            for page in 0..<pages { map.storeBytes(of: round, toByteOffset: page * 4096, as: UInt8.self) }
+            while try !disk.writeBack.protect(descriptor, path) { usleep(1000) }
+            for page in stride(from: 0, to: pages, by: 97) {
+                let before = modified()
+                map.storeBytes(of: round + 100, toByteOffset: page * 4096, as: UInt8.self)
+                #expect(modified() > before)
+            }
+        }
     }
 }

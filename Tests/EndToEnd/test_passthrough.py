@@ -284,11 +284,6 @@ def expected(kind, last):
     return numbers if kind == "append" else bytes(8) + numbers
 
 
-# At times the killed daemon takes longer than 20 s to end; until it is known why, these two are run by who asks for them.
-KILLS = pytest.mark.skipif(not os.environ.get("PAIL_PASSTHROUGH_KILLS"), reason="PAIL_PASSTHROUGH_KILLS is not set")
-
-
-@KILLS
 @pytest.mark.timeout(150)
 def test_killed_while_the_kernel_writes(mount, bucket):
     for round in range(4):
@@ -311,7 +306,6 @@ def check(mount, bucket, said):
         assert bucket.get(kind) == content, kind
 
 
-@KILLS
 @pytest.mark.timeout(150)
 def test_takeover_while_the_kernel_writes(mount, bucket):
     big = random.Random(4).randbytes(20 * MIB)

@@ -159,6 +159,25 @@ extension Route {
         #expect(rig.objects() == ["old": Array("AFTER!".utf8), "new": Array("newer".utf8)])
     }
 
+    /// Uploaded and clean, then written past us, then the death: the content is another size than the bucket's.
+    @Test func whatWasAddedToACleanFileBeforeADeathGoesUp() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        let opened = try await made(rig, "a")
+        kernel.write(try #require(opened.route.id), Array("sent".utf8))
+        rig.fs.lookAtAll()
+        try await rig.drain()
+        #expect(rig.objects() == ["a": Array("sent".utf8)])
+        kernel.write(try #require(opened.route.id), Array(" and more".utf8), at: 4)
+        try await rig.kill()
+        rig.fs.resume()
+        #expect(try await rig.read("a") == Array("sent and more".utf8))
+        rig.fs.lookAtAll()
+        try await rig.drain()
+        #expect(rig.objects() == ["a": Array("sent and more".utf8)])
+    }
+
     /// What nobody has written can be fetched again; whether it ever reached the disk is unknown.
     @Test func afterPowerLossOnlyWhatWasWrittenCounts() async throws {
         let rig = try Rig()
