@@ -61,6 +61,7 @@ public final class BlockCache: Sendable {
     let shards: [Lock<Shard>]
     let totals = Lock(Totals())
     let evictor = Lock(Evictor())
+    let learner = DigestLearner()
     /// Files that others may have written to, or may still, as the start has found them.
     public var unseenAtStart: [UInt64] { foundUnseen.withLock { $0 } }
     let foundUnseen = Lock([UInt64]())
@@ -139,7 +140,7 @@ public final class BlockCache: Sendable {
             if let (descriptor, state) = try Self.load(path) {
                 if accept(state) { return register(id, descriptor, path, state, in: &shard) }
                 close(descriptor)
-                unlink(path)
+                Self.unlinkAll(path)
             }
             let (descriptor, state) = try make(path)
             return register(id, descriptor, path, state, in: &shard)
@@ -184,7 +185,7 @@ public final class BlockCache: Sendable {
             shard.nameless.remove(id)
             let mapped = shard.records[id] != nil
             unlink(path)
-            if mapped { unlink(path + ".map") }
+            if mapped { Self.unlinkAll(path) }
             return shard.records.removeValue(forKey: id)
         }
         if let file {
@@ -192,13 +193,16 @@ public final class BlockCache: Sendable {
                 state.isRemoved = true
                 return (state.countedBytes, state.countedDirtyBytes)
             }
-            // A map that was made between the two.
-            unlink(path + ".map")
+            // What was made between the two.
+            Self.unlinkAll(path)
             count(bytes: -counted.0, dirty: -counted.1)
         } else if let gone {
             count(bytes: -gone.allocatedBytes, dirty: -gone.dirtyBytes)
         }
     }
+
+    /// From now on the digests of large files are learnt in the background after their uploads: others may write to them.
+    public func learnDigests() { learner.turnOn() }
 
     /// Whether the node has no name: then what is changed in it waits for no upload, and writers don't wait for it.
     public func setNameless(_ file: CachedFile, _ isNameless: Bool) {

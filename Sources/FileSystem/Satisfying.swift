@@ -25,6 +25,7 @@ extension FileSystem {
         case .listing(let node):
             try await asking("listing \(node)") { () async throws(BucketError) in try await discovery.list(node) }
         case .pages(let node, let range): try await fetch(node, range)
+        case .digests(let node): try await learnDigests(of: node)
         case .room(let bytes): try await waitForRoom(bytes)
         case .upload(let node):
             try await asking("uploading \(node)") { () async throws(BucketError) in try await reconciler.drain(node) }
@@ -65,6 +66,15 @@ extension FileSystem {
                     }
                 }
             }
+        }
+    }
+
+    private func learnDigests(of id: NodeID) async throws(Errno) {
+        do throws(CacheError) {
+            try await contents.existing(id.raw)?.learnDigests()
+        } catch {
+            log.warning("files", "reading \(id): \(error)")
+            throw error.errno
         }
     }
 

@@ -23,7 +23,8 @@ extension FileSystem {
         if open.file.isUnseen { return }
         try settle(open)
         let node = try node(open.id)
-        try cached(open.file.beginUnseen(modified: node.modified, isInBucket: node.origin != nil))
+        if isLarge(open, node), !open.file.knowsDigests { throw .need(.digests(open.id)) }
+        try cached(open.file.beginUnseen(modified: node.modified))
         keepWatch(open)
         // What the kernel keeps of them it would believe in spite of stores to mapped memory.
         invalidate(.attributes(open.id))

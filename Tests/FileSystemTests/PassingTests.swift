@@ -96,7 +96,7 @@ extension Route {
     @Test func largeFilesAreWrittenThroughUs() async throws {
         let rig = try Rig()
         let kernel = Kernel()
-        let bytes = [UInt8](repeating: 7, count: Int(FileSystem.unseenBytes) + 1)
+        let bytes = [UInt8](repeating: 7, count: Int(FileSystem.wholeBytes) + 1)
         rig.bucket.put("a", bytes)
         _ = try await rig.read("a")
         kernel.attach(to: rig.fs)
