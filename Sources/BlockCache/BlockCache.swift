@@ -237,6 +237,9 @@ public final class BlockCache: Sendable {
             files: files)
     }
 
+    /// Bytes that contents take on the disk.
+    public var heldBytes: Int64 { totals.withLock { $0.bytes } }
+
     func count(bytes: Int64, dirty: Int64) {
         totals.withLock { totals in
             totals.bytes += bytes

@@ -128,7 +128,8 @@ extension FileSystem {
         return open.file.isOpenElsewhere
     }
 
-    private var hasRoomForUnseen: Bool {
+    /// Whether who opens a file now may write to it without being held up.
+    var hasRoomForUnseen: Bool {
         contents.hasRoom(dirtyBytes: FileSystem.unseenDirtyBytes, diskBytes: FileSystem.unseenDiskBytes)
     }
 

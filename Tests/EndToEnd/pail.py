@@ -89,7 +89,7 @@ class Mount:
         self.home = self.base / "home"
         for directory in (self.path, self.home):
             directory.mkdir(parents=True, exist_ok=True)
-        # PAIL_TEST_OPTIONS: for all mounts, `--passthrough` say.
+        # PAIL_TEST_OPTIONS: for all mounts, `--no-passthrough` say.
         given = os.environ.get("PAIL_TEST_OPTIONS", "").split()
         self.options = ["--upload-delay", "100ms", "--refresh", "1s", *given, *options]
         # What a command is run under: another user, say.

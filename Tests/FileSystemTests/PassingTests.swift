@@ -33,6 +33,10 @@ private final class Kernel: Sendable {
 
     var open: Int { state.withLock { $0.files.count } }
 
+    func allocate(_ id: Int32, _ bytes: Int64) {
+        #expect(posix_fallocate(state.withLock { $0.files[id] } ?? -1, 0, off_t(bytes)) == 0)
+    }
+
     func write(_ id: Int32, _ bytes: [UInt8], at offset: Int64 = 0) {
         let file = state.withLock { $0.files[id] } ?? -1
         #expect(pwrite(file, bytes, bytes.count, off_t(offset)) == bytes.count)
@@ -112,6 +116,48 @@ extension Route {
         try await rig.close(reader.handle)
         try await rig.drain()
         #expect(rig.objects()["a"]?.prefix(2) == [1, 7])
+    }
+
+    /// Once it is known what the bucket has: what changes is found then.
+    @Test func largeFilesThatAreKnownAreNotFollowed() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        var bytes = [UInt8](repeating: 7, count: Int(FileSystem.wholeBytes) * 2)
+        rig.bucket.put("a", bytes)
+        _ = try await rig.read("a")
+        kernel.attach(to: rig.fs)
+        // Only who opens it so while others read it past us waits until it is known.
+        let reader = try await open(rig, "a", O_RDONLY)
+        let writer = try await open(rig, "a", O_RDWR)
+        #expect(writer.route == reader.route)
+        try await rig.close(reader.handle)
+        try await rig.close(writer.handle)
+        let again = try await open(rig, "a", O_WRONLY)
+        kernel.write(try #require(again.route.id), [1], at: 5)
+        try await rig.close(again.handle)
+        try await rig.drain()
+        bytes[5] = 1
+        #expect(rig.objects()["a"] == bytes)
+    }
+
+    /// Nobody holds up who writes past us: so none more may when the limits are near.
+    @Test func whoComesWhenRoomIsShortIsFollowed() async throws {
+        let (limit, growth): (Int64, Int64) = (40 << 20, 39 << 20)
+        let rig = try Rig(cacheLimit: (bytes: limit, dirtyBytes: FileSystem.unseenDirtyBytes + (32 << 20)))
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        rig.bucket.put("clean", [UInt8](repeating: 1, count: 4 << 20))
+        _ = try await rig.read("clean")
+        rig.faulty.unplug()
+        let first = try await made(rig, "first", O_WRONLY)
+        kernel.allocate(try #require(first.route.id), growth)
+        // The looks come by themselves, and make room of what is clean.
+        for _ in 0..<1000 where !(growth...limit).contains(rig.cache.heldBytes) { usleep(20_000) }
+        #expect((growth...limit).contains(rig.cache.heldBytes))
+        #expect(rig.cache.usage().dirtyBytes >= growth)
+        let second = try await made(rig, "second", O_WRONLY)
+        #expect(second.route == .daemon)
+        for opened in [first, second] { try await rig.close(opened.handle) }
     }
 
     @Test func partsAreFetchedThroughUs() async throws {
