@@ -10,12 +10,19 @@ public enum WriteBack: Sendable, CaseIterable {
     /// fdatasync(2).
     case complete
 
+    /// So much is begun in one call: where the disk is slow, a process that is killed ends after the call.
+    private static let stepBytes: Int64 = 16 << 20
+
     /// False if some pages were changed while they were written, so that more is needed: try again.
     func protect(_ descriptor: Int32, _ path: String) throws(CacheError) -> Bool {
         switch self {
         case .begun:
             if try Self.dirtyPages(descriptor, path) == 0 { return true }
-            try CacheError.check("write back", path) { pail_write_back(descriptor) }
+            var status = stat()
+            try CacheError.check("stat", path) { fstat(descriptor, &status) }
+            for offset in stride(from: 0, to: Int64(status.st_size), by: Int(Self.stepBytes)) {
+                try CacheError.check("write back", path) { pail_write_back(descriptor, offset, Self.stepBytes) }
+            }
             return try Self.dirtyPages(descriptor, path) == 0
         case .complete:
             try CacheError.check("sync", path) { fdatasync(descriptor) }

@@ -41,7 +41,9 @@ int pail_fsetxattr(int fd, const char *name, const void *value, size_t size, int
 
 int pail_fremovexattr(int fd, const char *name) { return fremovexattr(fd, name); }
 
-int pail_write_back(int fd) { return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); }
+int pail_write_back(int fd, int64_t offset, int64_t length) {
+    return sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+}
 
 int64_t pail_dirty_pages(int fd) {
     /* Linux 6.5; the number is the same on all architectures. Later than the headers of Debian 12. */

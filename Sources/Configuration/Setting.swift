@@ -69,7 +69,7 @@ public enum Settings {
         Setting("readOnly", .flag(\.readOnly), "refuse changes"),
         Setting(
             "passthrough", .flag(\.passthrough),
-            "let the kernel read and write cached files by itself, where it can; default true, --no-passthrough doesn't"),
+            "let the kernel read and write cached files by itself, where it can; default true"),
         Setting("allowOther", .flag(\.allowOther), "let other users in (needs user_allow_other in /etc/fuse.conf)"),
         Setting("nonEmpty", .flag(\.nonEmpty), "mount over a directory that has entries"),
         Setting(

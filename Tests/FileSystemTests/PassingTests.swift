@@ -148,14 +148,16 @@ extension Route {
         kernel.attach(to: rig.fs)
         rig.bucket.put("clean", [UInt8](repeating: 1, count: 4 << 20))
         _ = try await rig.read("clean")
-        rig.faulty.unplug()
         let first = try await made(rig, "first", O_WRONLY)
+        try await rig.close(try await made(rig, "second", O_WRONLY).handle)
+        let node = try await rig.node("second")
+        rig.faulty.unplug()
         kernel.allocate(try #require(first.route.id), growth)
         // The looks come by themselves, and make room of what is clean.
         for _ in 0..<1000 where !(growth...limit).contains(rig.cache.heldBytes) { usleep(20_000) }
         #expect((growth...limit).contains(rig.cache.heldBytes))
         #expect(rig.cache.usage().dirtyBytes >= growth)
-        let second = try await made(rig, "second", O_WRONLY)
+        let second = try await rig.run { fs throws(Failure) in try fs.open(node, flags: O_WRONLY, rig.caller) }
         #expect(second.route == .daemon)
         for opened in [first, second] { try await rig.close(opened.handle) }
     }
