@@ -122,7 +122,7 @@ extension FileSystem {
         guard open.file.isWhole else { return false }
         if files.isChosen, flags & FileSystem.direct == 0 {
             if flags & O_ACCMODE == O_RDONLY { return true }
-            if !isFollowed(open, node), hasRoomForUnseen { return true }
+            if !isFollowed(open, node, flags), hasRoomForUnseen { return true }
         }
         // Who has it mapped still, past this process, must see what is written.
         return open.file.isOpenElsewhere
@@ -134,7 +134,10 @@ extension FileSystem {
     }
 
     /// Whether what is written to the file has to come through this process.
-    private func isFollowed(_ open: OpenNode, _ node: Node) -> Bool {
+    private func isFollowed(_ open: OpenNode, _ node: Node, _ flags: Int32) -> Bool {
+        // A log: it grows without rest, and would have to be compared as a whole each time that it is uploaded.
+        if flags & O_APPEND != 0 { return true }
+
         // The kernel leaves the set-id bits to us.
         if node.mode.withoutPrivileges != node.mode { return true }
         guard isLarge(open, node), !open.file.isUnseen else { return false }
@@ -168,9 +171,9 @@ extension FileSystem {
     private func share(_ open: OpenNode, _ node: Node, _ flags: Int32, _ id: Int32) throws(Failure) -> Route {
         let access = flags & O_ACCMODE
         // What is open for reading and writing can be mapped, and stores to memory come past everybody.
-        if access == O_RDWR || access == O_WRONLY && !isFollowed(open, node) { try beginUnseen(open, access) }
+        let isFollowed = access != O_RDONLY && isFollowed(open, node, flags)
+        if access == O_RDWR || access == O_WRONLY && !isFollowed { try beginUnseen(open, access) }
         if access != O_WRONLY { primeAccess(open, node) }
-        let isFollowed = access != O_RDONLY && isFollowed(open, node)
         return isFollowed || flags & FileSystem.direct != 0 ? .both(id) : .kernel(id)
     }
 

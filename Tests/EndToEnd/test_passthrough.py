@@ -237,7 +237,7 @@ WRITER = """
 import mmap, os, sys, time
 path, kind = sys.argv[1:]
 size = 400_000
-file = os.open(path, os.O_CREAT | {"append": os.O_WRONLY | os.O_APPEND}.get(kind, os.O_RDWR))
+file = os.open(path, os.O_CREAT | {"append": os.O_WRONLY}.get(kind, os.O_RDWR))
 if kind != "append":
     os.ftruncate(file, size)
 if kind == "map":

@@ -169,6 +169,17 @@ extension Route {
         #expect(try await open(rig, "a", O_RDONLY).route == .daemon)
     }
 
+    /// Of a log that grows all the time only the end is uploaded each time.
+    @Test func whatIsAppendedIsFollowed() async throws {
+        let rig = try Rig()
+        Kernel().attach(to: rig.fs)
+        let log = try await made(rig, "log", O_WRONLY | O_APPEND)
+        #expect(log.route == .daemon)
+        let other = try await made(rig, "other", O_WRONLY)
+        let id = try #require(other.route.id)
+        #expect(try await open(rig, "other", O_WRONLY | O_APPEND).route == .both(id))
+    }
+
     @Test func setIdBitsAreSeenToHere() async throws {
         let rig = try Rig()
         Kernel().attach(to: rig.fs)
