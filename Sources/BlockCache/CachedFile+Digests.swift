@@ -110,6 +110,13 @@ extension CachedFile {
         }
     }
 
+    /// All of a file of which it isn't known what the bucket has counts as changed.
+    public func presumeChanged() {
+        writers.withLock { _ in
+            if knownDigests() == nil { state.withLock { $0.digests = BlockDigests(unknown: $0.sizeBytes) } }
+        }
+    }
+
     /// Reads the content without counting as one who has read it.
     private func digests(_ descriptor: Int32, _ sizeBytes: Int64) async throws(CacheError) -> BlockDigests {
         let primed = state.withLock { $0.primedAccess }
@@ -136,49 +143,5 @@ private struct Learning {
         isPossible =
             state.isWhole && state.unseen == nil && state.upload == nil && state.sizeBytes > BlockDigests.leastBytes
         isUnknown = state.isDirty && state.map == nil
-    }
-}
-
-/// Learns in the background what a later upload is compared with: one file at a time.
-final class DigestLearner: Sendable {
-    private struct State {
-        var isOn = false
-        var waiting: [UInt64] = []
-        var isRunning = false
-    }
-
-    /// Files that come while so many wait are left out: they go through the daemon when they are written the next time.
-    private static let maximumWaiting = 64
-    private let state = Lock(State())
-
-    /// Until then nothing is learnt.
-    func turnOn() { state.withLock { $0.isOn = true } }
-
-    func learn(_ id: UInt64, _ cache: BlockCache) {
-        let starts = state.withLock { state -> Bool in
-            guard state.isOn, state.waiting.count < Self.maximumWaiting, !state.waiting.contains(id) else {
-                return false
-            }
-            state.waiting.append(id)
-            defer { state.isRunning = true }
-            return !state.isRunning
-        }
-        guard starts else { return }
-        Task(priority: .background) { [weak cache] in
-            while let cache, let next = self.next() {
-                do throws(CacheError) {
-                    try await cache.existing(next)?.learnDigests()
-                } catch {
-                    cache.log.debug("cache", "digests of node \(next): \(error)")
-                }
-            }
-        }
-    }
-
-    private func next() -> UInt64? {
-        state.withLock { state in
-            state.isRunning = !state.waiting.isEmpty
-            return state.isRunning ? state.waiting.removeFirst() : nil
-        }
     }
 }

@@ -9,6 +9,9 @@ import Tree
 extension FileSystem {
     /// How long a writer waits for room in the cache between looks.
     private static let roomMilliseconds: Int64 = 20
+    /// How often, and after what time, it is looked whether a file is uploaded still.
+    private static let learningAttempts = 40
+    private static let learningMilliseconds: Int64 = 50
 
     /// Gets what an operation needs; then the operation is to be called again. Throws what the caller of the
     /// operation is to see. Ends soon when the task is cancelled.
@@ -69,9 +72,17 @@ extension FileSystem {
         }
     }
 
+    /// While the file is uploaded what the bucket has can't be told. That is not waited for long: all of it counts as changed
+    /// then.
     private func learnDigests(of id: NodeID) async throws(Errno) {
+        guard let file = contents.existing(id.raw) else { return }
         do throws(CacheError) {
-            try await contents.existing(id.raw)?.learnDigests()
+            for _ in 0..<FileSystem.learningAttempts {
+                try await file.learnDigests()
+                if file.knowsDigests || Task.isCancelled { return }
+                await time.sleep(milliseconds: FileSystem.learningMilliseconds)
+            }
+            file.presumeChanged()
         } catch {
             log.warning("files", "reading \(id): \(error)")
             throw error.errno

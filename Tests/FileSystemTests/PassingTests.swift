@@ -140,6 +140,26 @@ extension Route {
         #expect(rig.objects()["a"] == bytes)
     }
 
+    /// Nobody can tell what the bucket has while that takes long.
+    @Test func aLargeFileIsOpenedDuringItsUpload() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        var bytes = [UInt8](repeating: 7, count: Int(FileSystem.wholeBytes) * 2)
+        rig.bucket.put("a", bytes)
+        _ = try await rig.read("a")
+        kernel.attach(to: rig.fs)
+        let reader = try await open(rig, "a", O_RDONLY)
+        let file = try #require(rig.cache.existing(try await rig.node("a").raw))
+        let upload = try file.beginUpload()
+        let writer = try await open(rig, "a", O_RDWR)
+        kernel.write(try #require(writer.route.id), [1], at: 5)
+        try file.finishUpload(upload, succeeded: false)
+        for opened in [reader, writer] { try await rig.close(opened.handle) }
+        try await rig.drain()
+        bytes[5] = 1
+        #expect(rig.objects()["a"] == bytes)
+    }
+
     /// Nobody holds up who writes past us: so none more may when the limits are near.
     @Test func whoComesWhenRoomIsShortIsFollowed() async throws {
         let (limit, growth): (Int64, Int64) = (40 << 20, 39 << 20)
