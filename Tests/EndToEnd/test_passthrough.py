@@ -220,6 +220,26 @@ def test_a_small_change_of_a_large_file_is_a_small_upload(mount, bucket):
         assert bucket.get("a") == content
 
 
+@pytest.mark.on("ministack")
+def test_a_small_change_before_a_death_is_a_small_upload(mount, bucket):
+    content = bytearray(random.Random(6).randbytes(64 * MIB))
+    path = mount.path / "a"
+    path.write_bytes(content)
+    mount.flush()
+    wait_until(lambda: list((mount.cache / "content").glob("*/*.sum")), 20, "digests of what the bucket has")
+    file = os.open(path, os.O_RDWR)
+    os.pwrite(file, b"some", 5 * MIB)
+    assert not needs_daemon(mount, lambda: os.pwrite(file, b"more", 7 * MIB))
+    content[5 * MIB:5 * MIB + 4], content[7 * MIB:7 * MIB + 4] = b"some", b"more"
+    mount.kill()
+    with contextlib.suppress(OSError):
+        os.close(file)
+    mount.mount()
+    mount.flush()
+    assert mount.status()["sentBytes"] < 20 * MIB
+    assert bucket.get("a") == content == path.read_bytes()
+
+
 def test_set_id_bits(mounts, bucket):
     mount = mounts(bucket, ON, "--allow-other")
     path = mount.path / "a"
