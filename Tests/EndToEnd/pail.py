@@ -75,7 +75,8 @@ def kill(process):
         os.kill(process, signal.SIGKILL)
     except ProcessLookupError:
         return
-    wait_until(lambda: not is_alive(process), 20, f"the end of process {process}")
+    # A thread in fsync(2) ends when the disk is done.
+    wait_until(lambda: not is_alive(process), 60, f"the end of process {process}")
 
 
 class Mount:
