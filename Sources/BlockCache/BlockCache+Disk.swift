@@ -19,6 +19,11 @@ extension BlockCache {
         return String(repeating: "0", count: max(0, digits - text.count)) + text
     }
 
+    /// A content file with all that lies beside it.
+    static func unlinkAll(_ path: String) {
+        for suffix in ["", ".map", DigestFile.suffix] { unlink(path + suffix) }
+    }
+
     func syncDirectory(of id: UInt64) throws(CacheError) {
         try syncDirectory(contentDirectory + "/" + Self.hexadecimal(id & 0xff, digits: 2))
     }
@@ -49,7 +54,7 @@ extension BlockCache {
             guard let map = try PageMap.load(path + ".map") else {
                 if isDirty { throw CacheError(Errno(EIO), "read the page map of", path) }
                 close(descriptor)
-                unlink(path)
+                unlinkAll(path)
                 return nil
             }
             // A cut that was under way when the process died.
@@ -95,7 +100,8 @@ extension BlockCache {
             let names = try Self.names(in: directory)
             let present = Set(names)
             for name in names {
-                if name.hasSuffix(".new") || (name.hasSuffix(".map") && !present.contains(String(name.dropLast(4)))) {
+                let isBeside = name.hasSuffix(".map") || name.hasSuffix(DigestFile.suffix)
+                if name.hasSuffix(".new") || isBeside && !present.contains(String(name.dropLast(4))) {
                     unlink(directory + "/" + name)
                 } else if let id = UInt64(name, radix: 16) {
                     try scanFile(id, directory + "/" + name, trustClean: trustClean, into: &scan)
@@ -114,11 +120,9 @@ extension BlockCache {
         let isDirty = status.st_mode & CachedFile.dirtyMode != 0
         let isPartial = status.st_mode & CachedFile.partialMode != 0
         let isUnseen = status.st_mode & CachedFile.unseenMode != 0
-        if !isDirty && !isUnseen && !trustClean {
-            unlink(path)
-            unlink(path + ".map")
-            return
-        }
+        // They may tell of a version before that in the bucket.
+        if !trustClean { unlink(path + DigestFile.suffix) }
+        if !isDirty && !isUnseen && !trustClean { return Self.unlinkAll(path) }
         var dirtyBytes = isDirty ? Int64(status.st_blocks) * 512 : 0
         if isDirty && isPartial {
             guard let map = try PageMap.load(path + ".map") else { return try setAside(id, path, &scan) }

@@ -18,6 +18,8 @@ public final class BlockCache: Sendable {
 
         /// Changes of a file so short after each other may have one time (see `ContentDisk`).
         public var tickMilliseconds = Self.coarseTickMilliseconds
+        /// What it takes for stores to mapped contents to show in their times.
+        public var writeBack = WriteBack.complete
 
         /// Twice the longest tick of Linux's clock.
         static let coarseTickMilliseconds: Int64 = 20
@@ -59,6 +61,7 @@ public final class BlockCache: Sendable {
     let shards: [Lock<Shard>]
     let totals = Lock(Totals())
     let evictor = Lock(Evictor())
+    let learner = DigestLearner()
     /// Files that others may have written to, or may still, as the start has found them.
     public var unseenAtStart: [UInt64] { foundUnseen.withLock { $0 } }
     let foundUnseen = Lock([UInt64]())
@@ -102,7 +105,7 @@ public final class BlockCache: Sendable {
     }
 
     /// The file of `id`: the one in use, the one on the disk, or a new one of `originBytes` with nothing present.
-    /// A clean one of another size is of no use and replaced.
+    /// A clean one of another size is of no use and replaced, unless others may have written to it.
     ///
     /// `originBytes` is asked for only when the file is not in use, and then after it was looked at: an upload commits
     /// its version before it marks the file clean, so the answer is never older than what the file says. nil is EIO.
@@ -111,7 +114,7 @@ public final class BlockCache: Sendable {
             guard let size = originBytes() else { throw CacheError(Errno(EIO), "find the version of", path) }
             return try Self.makeSparse(path, size)
         } accept: { state in
-            state.isDirty || originBytes().map { state.sizeBytes == $0 } ?? true
+            state.isDirty || state.unseen != nil || originBytes().map { state.sizeBytes == $0 } ?? true
         }
     }
 
@@ -137,7 +140,7 @@ public final class BlockCache: Sendable {
             if let (descriptor, state) = try Self.load(path) {
                 if accept(state) { return register(id, descriptor, path, state, in: &shard) }
                 close(descriptor)
-                unlink(path)
+                Self.unlinkAll(path)
             }
             let (descriptor, state) = try make(path)
             return register(id, descriptor, path, state, in: &shard)
@@ -182,7 +185,7 @@ public final class BlockCache: Sendable {
             shard.nameless.remove(id)
             let mapped = shard.records[id] != nil
             unlink(path)
-            if mapped { unlink(path + ".map") }
+            if mapped { Self.unlinkAll(path) }
             return shard.records.removeValue(forKey: id)
         }
         if let file {
@@ -190,13 +193,16 @@ public final class BlockCache: Sendable {
                 state.isRemoved = true
                 return (state.countedBytes, state.countedDirtyBytes)
             }
-            // A map that was made between the two.
-            unlink(path + ".map")
+            // What was made between the two.
+            Self.unlinkAll(path)
             count(bytes: -counted.0, dirty: -counted.1)
         } else if let gone {
             count(bytes: -gone.allocatedBytes, dirty: -gone.dirtyBytes)
         }
     }
+
+    /// From now on the digests of large files are learnt in the background after their uploads: others may write to them.
+    public func learnDigests() { learner.turnOn() }
 
     /// Whether the node has no name: then what is changed in it waits for no upload, and writers don't wait for it.
     public func setNameless(_ file: CachedFile, _ isNameless: Bool) {
@@ -230,6 +236,9 @@ public final class BlockCache: Sendable {
             cachedBytes: max(0, totals.bytes), dirtyBytes: max(0, totals.dirty), limitBytes: settings.limitBytes,
             files: files)
     }
+
+    /// Bytes that contents take on the disk.
+    public var heldBytes: Int64 { totals.withLock { $0.bytes } }
 
     func count(bytes: Int64, dirty: Int64) {
         totals.withLock { totals in

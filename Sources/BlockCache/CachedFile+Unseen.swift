@@ -18,9 +18,8 @@ extension CachedFile {
     public var backingDescriptor: Int32 { descriptor }
 
     /// Others may write to the file from now on. It gets the time that is recorded of its last change. Fails for a file
-    /// that isn't whole. `isInBucket`: an earlier version of it is; then what changes in a large file is found
-    /// afterwards, for which all of it is read now.
-    public func beginUnseen(modified: Timestamp, isInBucket: Bool) throws(CacheError) {
+    /// that isn't whole. What they change in a large one that is in the bucket is found only if `knowsDigests`.
+    public func beginUnseen(modified: Timestamp) throws(CacheError) {
         try writers.withLock { _ throws(CacheError) in
             let (isUnseen, isWhole, isDirty) = state.withLock { ($0.unseen != nil, $0.isWhole, $0.isDirty) }
             if isUnseen { return }
@@ -30,21 +29,8 @@ extension CachedFile {
                 try setModified(modified)
                 stamp = try self.stamp()
             }
-            if isInBucket { try takeDigests(stamp.sizeBytes, isDirty: isDirty) }
             try markUnseen(stamp, isDirty: isDirty)
         }
-    }
-
-    /// Of what is in the bucket of the file.
-    private func takeDigests(_ sizeBytes: Int64, isDirty: Bool) throws(CacheError) {
-        let map = state.withLock { $0.map }
-        guard sizeBytes > BlockDigests.leastBytes, map != nil || !isDirty else { return }
-        let digests = try withoutAccess { () throws(CacheError) in
-            try BlockDigests(of: descriptor, path, sizeBytes: sizeBytes) { range in
-                state.withLock { $0.isChanged(range) }
-            }
-        }
-        state.withLock { $0.digests = digests }
     }
 
     /// Goes on with a file that was written unseen when the process before ended. What differs from `recorded` was
@@ -116,32 +102,10 @@ extension CachedFile {
         try writers.withLock { _ throws(CacheError) in
             guard let before = state.withLock({ $0.unseen }) else { return nil }
             let changed = try stamp() == before ? nil : try take()
-            let isPartial = try mapChanges()
-            state.withLock { state in
-                state.unseen = nil
-                state.digests = nil
-            }
-            try setMode(dirty: state.withLock { $0.isDirty }, partial: isPartial)
+            state.withLock { $0.unseen = nil }
+            try setMode(dirty: state.withLock { $0.isDirty }, partial: false)
             return changed
         }
-    }
-
-    /// Finds what of a large file has to be uploaded. True if there is a page map now that says it.
-    private func mapChanges() throws(CacheError) -> Bool {
-        let (isWanted, base, size) = state.withLock { ($0.isDirty && $0.upload == nil, $0.digests, $0.sizeBytes) }
-        guard isWanted, let base, size > BlockDigests.leastBytes else { return false }
-        let now = try withoutAccess { () throws(CacheError) in
-            try BlockDigests(of: descriptor, path, sizeBytes: size)
-        }
-        let changed = now.changed(since: base)
-        let made = try makeMap(originBytes: min(size, base.sizeBytes), flags: PageMap.present) { made in
-            for range in changed { made.markDirty(range) }
-        }
-        // What was synced without this map must not depend on it before it is on the disk itself.
-        try made.sync()
-        try cache.syncDirectory(of: id)
-        state.withLock { $0.map = made }
-        return true
     }
 
     /// Whether anybody but this object has the file open or mapped.
@@ -183,7 +147,7 @@ extension CachedFile {
         return result
     }
 
-    private func setAccessed(_ time: Timestamp) throws(CacheError) {
+    func setAccessed(_ time: Timestamp) throws(CacheError) {
         try CacheError.check("set times", path) {
             let times = [time.timespec, timespec(tv_sec: 0, tv_nsec: Self.omitTime)]
             return futimens(descriptor, times)
@@ -213,19 +177,24 @@ extension CachedFile {
         return (try? stamp()) == unseen
     }
 
-    /// From here on every change of a file that others may have mapped shows in its time. Fails with EBUSY if somebody
-    /// changed it since the last look. With `writers` held.
+    /// From here on every change of a file that others may have open or mapped shows in its time. Fails with EBUSY if
+    /// somebody changed it since the last look. Not with `writers` held: a slow disk would hold up everybody.
     func settleUnseen() throws(CacheError) {
         guard let unseen = state.withLock({ $0.unseen }) else { return }
         let rest = Timestamp(nanoseconds: cache.now() * 1_000_000).milliseconds(since: unseen.modified)
-        // Syncing a file that is being written would hold up who writes.
+        // Nor would it make sense to send what is being written.
         if abs(rest) < Self.restMilliseconds { throw busy }
+        awaitWrite()
         // What is written back is write-protected in the maps, so that the next store is noticed.
-        try CacheError.check("sync", path) { fdatasync(descriptor) }
+        guard try cache.settings.writeBack.protect(descriptor, path) else { throw busy }
         try requireSettled()
     }
 
-    private var busy: CacheError { CacheError(Errno(EBUSY), "upload what is being written,", path) }
+    /// A write changes the file's time when it begins, and keeps its inode locked until it ends. So one that has begun
+    /// is over when this returns: to remove an attribute, also one that isn't there, takes the same lock.
+    private func awaitWrite() { _ = pail_fremovexattr(descriptor, "user.pail.none") }
+
+    var busy: CacheError { CacheError(Errno(EBUSY), "upload what is being written,", path) }
 
     func requireSettled() throws(CacheError) {
         guard let unseen = state.withLock({ $0.unseen }) else { return }

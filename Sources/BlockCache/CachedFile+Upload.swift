@@ -8,26 +8,28 @@ extension CachedFile {
     /// later snapshot takes over from an unfinished one, whose end then means nothing. Fails with EBUSY if others have
     /// changed the file since the last look (`noticeUnseen`).
     public func beginUpload() throws(CacheError) -> Snapshot {
-        try writers.withLock { _ throws(CacheError) in
-            try settleUnseen()
-            return try takeSnapshot(frozen: nil, digests: try digestsOfUnseen())
+        try settleUnseen()
+        return try writers.withLock { _ throws(CacheError) in
+            try requireSettled()
+            return try takeSnapshot(frozen: nil)
         }
     }
 
     /// A snapshot with a private copy of the content, for files that are written all the time: it can't be disturbed.
     /// Whatever `plan` would name as missing has to be fetched before, and the file pinned while that is done.
     public func beginFrozenUpload() throws(CacheError) -> Snapshot {
-        try writers.withLock { _ throws(CacheError) in
-            try settleUnseen()
-            let copy = try withoutAccess { () throws(CacheError) in try FrozenContent(of: self) }
-            let digests = try digestsOfUnseen()
+        try settleUnseen()
+        return try writers.withLock { _ throws(CacheError) in
             try requireSettled()
-            return try takeSnapshot(frozen: copy, digests: digests)
+            let copy = try withoutAccess { () throws(CacheError) in try FrozenContent(of: self) }
+            try requireSettled()
+            return try takeSnapshot(frozen: copy)
         }
     }
 
-    private func takeSnapshot(frozen: FrozenContent?, digests: BlockDigests?) throws(CacheError) -> Snapshot {
+    private func takeSnapshot(frozen: FrozenContent?) throws(CacheError) -> Snapshot {
         try recount()
+        let base = takeDigests()
         return state.withLock { state in
             if state.upload == nil { state.pins += 1 }
             if let map = state.map {
@@ -38,11 +40,9 @@ extension CachedFile {
             state.uploads += 1
             state.upload = FileState.ActiveUpload(
                 serial: state.uploads, lowestBytes: state.sizeBytes, isUnseen: state.unseen != nil)
-            let pages = digests.flatMap { now in state.digests.map { now.pages(changedSince: $0) } }
             return Snapshot(
                 file: self, sizeBytes: state.sizeBytes, generation: state.generation, serial: state.uploads,
-                originBytes: pages == nil ? state.originBytes : state.sizeBytes, pages: pages ?? state.map?.snapshot,
-                frozen: frozen, digests: digests)
+                originBytes: state.originBytes, pages: state.map?.snapshot, frozen: frozen, base: base)
         }
     }
 
@@ -58,16 +58,10 @@ extension CachedFile {
             }
             guard let upload else { return }
             let unchanged = isUndisturbed(since: snapshot.generation)
+            settleDigests(snapshot, succeeded: succeeded)
             if !succeeded {
-                state.withLock { state in
-                    state.map?.endUpload(succeeded: false)
-                    // The bucket may have it all the same.
-                    if let old = state.digests, let new = snapshot.digests {
-                        state.digests?.forget(new.changed(since: old))
-                    }
-                }
+                state.withLock { $0.map?.endUpload(succeeded: false) }
             } else {
-                state.withLock { $0.digests = $0.unseen == nil ? nil : snapshot.digests }
                 try settle(upload, originBytes: min(snapshot.sizeBytes, upload.lowestBytes), unchanged: unchanged)
             }
         }
@@ -120,14 +114,6 @@ extension CachedFile {
             return state.map != nil
         }
         if hadMap { unlink(mapPath) }
-    }
-
-    /// Of a large file that others may write to, as it is now; nil for any other.
-    private func digestsOfUnseen() throws(CacheError) -> BlockDigests? {
-        guard let unseen = state.withLock({ $0.unseen }), unseen.sizeBytes > BlockDigests.leastBytes else { return nil }
-        return try withoutAccess { () throws(CacheError) in
-            try BlockDigests(of: descriptor, path, sizeBytes: unseen.sizeBytes)
-        }
     }
 }
 

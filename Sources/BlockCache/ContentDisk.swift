@@ -11,6 +11,8 @@ public struct ContentDisk: Sendable {
     /// time: writes, and first stores to a mapped page that was written back. 0 where timestamps are finer than the
     /// clock's tick (Linux 6.13 and later); nil where it can't be told.
     public var tickMilliseconds: Int64?
+    /// What it takes for stores to show.
+    public var writeBack = WriteBack.complete
     /// How many file systems lie on others here, as the kernel counts it: 1 for overlayfs.
     public var stackDepth = 0
 
@@ -18,6 +20,8 @@ public struct ContentDisk: Sendable {
     public var isFitForPassthrough: Bool { tellsUsers && tickMilliseconds != nil }
 
     private static let trials = 16
+    /// A millisecond apart: the page may still be on its way to the disk.
+    private static let protectionAttempts = 500
     private static let pageBytes = 4096
     /// OVERLAYFS_SUPER_MAGIC (statfs(2)).
     private static let overlay: Int64 = 0x794c_7630
@@ -36,7 +40,9 @@ public struct ContentDisk: Sendable {
         unlink(path)
         tellsUsers = Self.tellsUsers(file)
         for tick in [0, BlockCache.Settings.coarseTickMilliseconds] where tickMilliseconds == nil {
-            if try Self.tellsChanges(file, path, tick) { tickMilliseconds = tick }
+            guard let writeBack = try Self.tellsChanges(file, path, tick) else { continue }
+            tickMilliseconds = tick
+            self.writeBack = writeBack
         }
         stackDepth = pail_file_system_type(file) == Self.overlay ? 1 : 0
     }
@@ -50,25 +56,48 @@ public struct ContentDisk: Sendable {
         return isRefused && !Lease.isRefused(file)
     }
 
-    private static func tellsChanges(_ file: Int32, _ path: String, _ tick: Int64) throws(CacheError) -> Bool {
+    /// How stores to mapped memory can be told; nil if they or writes can't.
+    private static func tellsChanges(_ file: Int32, _ path: String, _ tick: Int64) throws(CacheError) -> WriteBack? {
         let page = [UInt8](repeating: 1, count: pageBytes)
         for _ in 0..<(tick == 0 ? trials : 2) {
             let before = try modified(file, path)
             usleep(UInt32(tick) * 1000)
             try CacheError.check("write", path) { pwrite(file, page, page.count, 0) }
-            if try modified(file, path) == before { return false }
+            if try modified(file, path) == before { return nil }
         }
         let map = mmap(nil, pageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0)
-        guard let map, map != MAP_FAILED else { return false }
+        guard let map, map != MAP_FAILED else { return nil }
         defer { munmap(map, pageBytes) }
+        for writeBack in WriteBack.allCases {
+            if try tellsStores(file, path, tick, map, writeBack) { return writeBack }
+        }
+        return nil
+    }
+
+    private static func tellsStores(
+        _ file: Int32, _ path: String, _ tick: Int64, _ map: UnsafeMutableRawPointer, _ writeBack: WriteBack
+    ) throws(CacheError) -> Bool {
         for number in 0..<UInt8(2) {
-            try CacheError.check("sync", path) { fdatasync(file) }
+            guard try isProtected(file, path, writeBack) else { return false }
             let before = try modified(file, path)
             usleep(UInt32(tick) * 1000)
             map.storeBytes(of: number, as: UInt8.self)
             if try modified(file, path) == before { return false }
         }
         return true
+    }
+
+    private static func isProtected(_ file: Int32, _ path: String, _ writeBack: WriteBack) throws(CacheError) -> Bool {
+        for _ in 0..<protectionAttempts {
+            do throws(CacheError) {
+                if try writeBack.protect(file, path) { return true }
+            } catch {
+                // The kernel has no such call.
+                return false
+            }
+            usleep(1000)
+        }
+        return false
     }
 
     private static func modified(_ file: Int32, _ path: String) throws(CacheError) -> Timestamp {

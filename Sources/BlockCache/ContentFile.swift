@@ -62,8 +62,7 @@ public struct ContentFile: Sendable {
     public static func removeClean(in directory: String) {
         forEach(in: directory) { file in
             if file.isDirty { return }
-            unlink(file.path)
-            unlink(file.path + ".map")
+            BlockCache.unlinkAll(file.path)
         }
     }
 

@@ -126,8 +126,7 @@ extension BlockCache {
         var status = stat()
         let kept = CachedFile.dirtyMode | CachedFile.unseenMode
         guard lstat(path, &status) == 0, status.st_mode & kept == 0, !Lease.isOpen(path) else { return 0 }
-        unlink(path)
-        unlink(path + ".map")
+        Self.unlinkAll(path)
         shard.records[id] = nil
         count(bytes: -record.allocatedBytes, dirty: -record.dirtyBytes)
         return record.allocatedBytes

@@ -18,7 +18,7 @@ struct FileState {
     var unseen: ContentStamp?
     /// The content file's access time unless others have read it; nil: that isn't looked for.
     var primedAccess: Timestamp?
-    /// Of the content as the bucket has it, while others may write to it; nil: unknown.
+    /// Of the content as the bucket has it; nil: not known, or not read from the disk.
     var digests: BlockDigests?
     var isRemoved = false
     /// Its node has no name: what is changed in it waits for no upload.

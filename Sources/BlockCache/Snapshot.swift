@@ -9,11 +9,13 @@ public struct Snapshot: ByteSource, Sendable {
     public let sizeBytes: Int64
     public let generation: UInt64
     let serial: UInt64
-    let originBytes: Int64
+    var originBytes: Int64
     /// The page map's flags then, or what the digests say; nil: everything was here, and may be new.
-    let pages: [UInt8]?
+    var pages: [UInt8]?
     let frozen: FrozenContent?
-    /// Of a large file that others may write to.
+    /// What the bucket had of a large file, if it is known.
+    let base: BlockDigests?
+    /// What it has after the upload, if that is known.
     var digests: BlockDigests?
 
     /// Nothing in it was changed since it was last in the bucket.

@@ -29,8 +29,12 @@ public struct MountArguments: Sendable {
             case "o": try readList(option.value ?? "")
             case "config": file = option.value
             default:
-                guard let setting = Settings.named(option: option.name) else { continue }
-                settings.append((setting, option.value ?? "true", "--\(option.name)"))
+                if let setting = Settings.named(option: option.name) {
+                    settings.append((setting, option.value ?? "true", "--\(option.name)"))
+                } else if let setting = Settings.named(negated: option.name) {
+                    guard option.value == nil else { throw ConfigurationError("--\(option.name) takes no value") }
+                    settings.append((setting, "false", "--\(option.name)"))
+                }
             }
         }
         if let file {
@@ -51,7 +55,8 @@ public struct MountArguments: Sendable {
 
     private static var options: [ArgumentScanner.Option] {
         let named = Settings.all.filter { !$0.isPositional }
-        return named.map { ArgumentScanner.Option($0.option, takesValue: !$0.isFlag) } + [
+        let negated = named.filter(\.isFlag).map { ArgumentScanner.Option(Settings.negation + $0.option) }
+        return named.map { ArgumentScanner.Option($0.option, takesValue: !$0.isFlag) } + negated + [
             ArgumentScanner.Option("o", short: "o", takesValue: true),
             ArgumentScanner.Option("config", short: "c", takesValue: true),
         ]

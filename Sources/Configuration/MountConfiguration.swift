@@ -46,7 +46,7 @@ public struct MountConfiguration: Sendable, Equatable {
     public var cache = Cache()
     public var readOnly = false
     /// Let the kernel read and write cached files by itself, where that can be had.
-    public var passthrough = false
+    public var passthrough = true
     public var allowOther = false
     /// Mount over a directory that has entries.
     public var nonEmpty = false

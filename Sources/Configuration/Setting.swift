@@ -69,7 +69,7 @@ public enum Settings {
         Setting("readOnly", .flag(\.readOnly), "refuse changes"),
         Setting(
             "passthrough", .flag(\.passthrough),
-            "let the kernel read and write cached files by itself, where it can; default false"),
+            "let the kernel read and write cached files by itself, where it can; default true"),
         Setting("allowOther", .flag(\.allowOther), "let other users in (needs user_allow_other in /etc/fuse.conf)"),
         Setting("nonEmpty", .flag(\.nonEmpty), "mount over a directory that has entries"),
         Setting(
@@ -94,7 +94,7 @@ public enum Settings {
         Setting("tls.caFile", .path(\.tls.caFile, "FILE"), "certificates to trust; default: the system's"),
         Setting(
             "tls.verify", .flag(\.tls.verify),
-            "check the service's certificate; default true, --tls-verify=false doesn't"),
+            "check the service's certificate; default true, --no-tls-verify doesn't"),
         Setting(
             "proxy", .url(\.proxy, schemes: ["http", "https", "socks5", "socks5h", "socks4"]),
             "go through this proxy; default: https_proxy and its like"),
@@ -102,6 +102,13 @@ public enum Settings {
             "requestTimeout", .duration(\.requestTimeoutMilliseconds),
             "give a request up after this long without a byte; default 30s"),
     ]
+
+    /// `--no-FLAG` is `--FLAG=false`.
+    static let negation = "no-"
+
+    static func named(negated option: String) -> Setting? {
+        option.hasPrefix(negation) ? named(option: String(option.dropFirst(negation.count))) : nil
+    }
 
     static func named(key: String) -> Setting? { all.first { $0.key == key } }
 

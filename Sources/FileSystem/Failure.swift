@@ -12,6 +12,8 @@ public enum Need: Sendable {
     case listing(NodeID)
     /// A part of a file's content.
     case pages(NodeID, ByteRange)
+    /// What the bucket has of a large file, so that what changes in it can be found.
+    case digests(NodeID)
     /// Room in the cache for so many more bytes.
     case room(Int64)
     /// The node's present state in the bucket.

@@ -224,6 +224,10 @@ public final class FileSystem: Sendable {
         }
     }
 
+    func isKnownToKernel(_ node: NodeID) -> Bool {
+        state.withLock { $0.lookups[node] != nil || references?[node] == true }
+    }
+
     /// The kernel drops `count` of its references.
     public func forget(_ node: NodeID, _ count: UInt64) {
         let isGone = state.withLock { state -> Bool in

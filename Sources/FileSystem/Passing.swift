@@ -54,9 +54,11 @@ struct OpenMode: Sendable {
 }
 
 extension FileSystem {
-    /// What is written to larger files is followed by this process, so that only what changes is uploaded; smaller
-    /// ones are uploaded whole.
-    static let unseenBytes: Int64 = 8 << 20
+    /// Up to here files are uploaded whole. Of what is written to larger ones only what changes is uploaded: that is
+    /// followed by this process, or found by the digests of what the bucket has, if they are known.
+    static let wholeBytes: Int64 = 8 << 20
+    /// What is written to files beyond is always followed: to find what changed, all of a file is read.
+    static let comparedBytes: Int64 = 1 << 30
     /// Room that there must be in the cache, and on its disk, for files to be written unseen: nobody holds up who writes
     /// so.
     static let unseenDirtyBytes: Int64 = 1 << 30
@@ -65,7 +67,10 @@ extension FileSystem {
     private static let direct: Int32 = 0o40000
 
     /// From now on files may be opened for the kernel's own reading and writing. To be called before requests are served.
-    public func passThrough(_ files: BackingFiles) { backing.withLock { $0 = files } }
+    public func passThrough(_ files: BackingFiles) {
+        backing.withLock { $0 = files }
+        if files.isChosen { contents.learnDigests() }
+    }
 
     /// Counts a handle of an open file, and says how the kernel is to open it. Pair with `leave`.
     func enter(_ open: OpenNode, _ found: Node, flags: Int32) throws(Failure) -> Route {
@@ -117,21 +122,31 @@ extension FileSystem {
         guard open.file.isWhole else { return false }
         if files.isChosen, flags & FileSystem.direct == 0 {
             if flags & O_ACCMODE == O_RDONLY { return true }
-            if !isFollowed(open, node), hasRoomForUnseen { return true }
+            if !isFollowed(open, node, flags), hasRoomForUnseen { return true }
         }
         // Who has it mapped still, past this process, must see what is written.
         return open.file.isOpenElsewhere
     }
 
-    private var hasRoomForUnseen: Bool {
+    /// Whether who opens a file now may write to it without being held up.
+    var hasRoomForUnseen: Bool {
         contents.hasRoom(dirtyBytes: FileSystem.unseenDirtyBytes, diskBytes: FileSystem.unseenDiskBytes)
     }
 
     /// Whether what is written to the file has to come through this process.
-    private func isFollowed(_ open: OpenNode, _ node: Node) -> Bool {
+    private func isFollowed(_ open: OpenNode, _ node: Node, _ flags: Int32) -> Bool {
+        // A log: it grows without rest, and would have to be compared as a whole each time that it is uploaded.
+        if flags & O_APPEND != 0 { return true }
+
         // The kernel leaves the set-id bits to us.
         if node.mode.withoutPrivileges != node.mode { return true }
-        return node.origin != nil && open.file.sizeBytes > FileSystem.unseenBytes && !open.file.isUnseen
+        guard isLarge(open, node), !open.file.isUnseen else { return false }
+        return open.file.sizeBytes > FileSystem.comparedBytes || !open.file.knowsDigests
+    }
+
+    /// Whether not all of it shall be uploaded when a part of it changes.
+    func isLarge(_ open: OpenNode, _ node: Node) -> Bool {
+        node.origin != nil && open.file.sizeBytes > FileSystem.wholeBytes
     }
 
     private func begin(_ open: OpenNode, _ files: BackingFiles, _ mode: inout OpenMode) {
@@ -156,9 +171,9 @@ extension FileSystem {
     private func share(_ open: OpenNode, _ node: Node, _ flags: Int32, _ id: Int32) throws(Failure) -> Route {
         let access = flags & O_ACCMODE
         // What is open for reading and writing can be mapped, and stores to memory come past everybody.
-        if access == O_RDWR || access == O_WRONLY && !isFollowed(open, node) { try beginUnseen(open, access) }
+        let isFollowed = access != O_RDONLY && isFollowed(open, node, flags)
+        if access == O_RDWR || access == O_WRONLY && !isFollowed { try beginUnseen(open, access) }
         if access != O_WRONLY { primeAccess(open, node) }
-        let isFollowed = access != O_RDONLY && isFollowed(open, node)
         return isFollowed || flags & FileSystem.direct != 0 ? .both(id) : .kernel(id)
     }
 

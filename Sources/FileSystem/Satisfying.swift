@@ -9,6 +9,9 @@ import Tree
 extension FileSystem {
     /// How long a writer waits for room in the cache between looks.
     private static let roomMilliseconds: Int64 = 20
+    /// How often, and after what time, it is looked whether a file is uploaded still.
+    private static let learningAttempts = 40
+    private static let learningMilliseconds: Int64 = 50
 
     /// Gets what an operation needs; then the operation is to be called again. Throws what the caller of the
     /// operation is to see. Ends soon when the task is cancelled.
@@ -25,6 +28,7 @@ extension FileSystem {
         case .listing(let node):
             try await asking("listing \(node)") { () async throws(BucketError) in try await discovery.list(node) }
         case .pages(let node, let range): try await fetch(node, range)
+        case .digests(let node): try await learnDigests(of: node)
         case .room(let bytes): try await waitForRoom(bytes)
         case .upload(let node):
             try await asking("uploading \(node)") { () async throws(BucketError) in try await reconciler.drain(node) }
@@ -65,6 +69,23 @@ extension FileSystem {
                     }
                 }
             }
+        }
+    }
+
+    /// While the file is uploaded what the bucket has can't be told. That is not waited for long: all of it counts as changed
+    /// then.
+    private func learnDigests(of id: NodeID) async throws(Errno) {
+        guard let file = contents.existing(id.raw) else { return }
+        do throws(CacheError) {
+            for _ in 0..<FileSystem.learningAttempts {
+                try await file.learnDigests()
+                if file.knowsDigests || Task.isCancelled { return }
+                await time.sleep(milliseconds: FileSystem.learningMilliseconds)
+            }
+            file.presumeChanged()
+        } catch {
+            log.warning("files", "reading \(id): \(error)")
+            throw error.errno
         }
     }
 

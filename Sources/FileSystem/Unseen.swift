@@ -3,16 +3,8 @@ import Glibc
 import Primitives
 import Tree
 
-/// The open files that are written past this process, each with a use of its own.
-struct Watch {
-    var files: [NodeID: OpenNode] = [:]
-    var isRunning = false
-}
-
 /// Files that the kernel writes by itself: what has become of them is looked up whenever it matters, and now and then.
 extension FileSystem {
-    /// Between looks at what is being written.
-    private static let lookMilliseconds: Int64 = 1_000
     /// How soon after its last handle a file is looked at again: what the kernel had open goes a little later.
     private static let endMilliseconds: Int64 = 20
 
@@ -23,21 +15,17 @@ extension FileSystem {
         if open.file.isUnseen { return }
         try settle(open)
         let node = try node(open.id)
-        try cached(open.file.beginUnseen(modified: node.modified, isInBucket: node.origin != nil))
+        if isLarge(open, node), !open.file.knowsDigests { throw .need(.digests(open.id)) }
+        try cached(open.file.beginUnseen(modified: node.modified))
         keepWatch(open)
-        // What the kernel keeps of them it would believe in spite of stores to mapped memory.
-        invalidate(.attributes(open.id))
+        // What the kernel keeps of them it would believe in spite of stores to mapped memory. Of a new file it has none.
+        if isKnownToKernel(open.id) { invalidate(.attributes(open.id)) }
     }
 
     /// Records what was written unseen since the last look.
     func look(_ open: OpenNode) throws(Failure) {
         guard open.file.isUnseen, let modified = try cached(open.file.noticeUnseen()) else { return }
         try noteChange(open, at: modified)
-    }
-
-    /// Records what was written unseen, wherever that may be.
-    public func lookAtAll() {
-        for open in watch.withLock({ Array($0.files.values) }) { lookAgain(open) }
     }
 
     /// Records what was written to the node, so that its upload has the right size and time.
@@ -92,7 +80,7 @@ extension FileSystem {
     }
 
     /// To be called when the file has no handle any more. False while somebody still has it mapped.
-    private func endUnseen(_ open: OpenNode) -> Bool {
+    func endUnseen(_ open: OpenNode) -> Bool {
         do throws(Failure) {
             // Before the mark on the disk goes.
             try settle(open)
@@ -120,63 +108,5 @@ extension FileSystem {
             await self?.time.sleep(milliseconds: FileSystem.endMilliseconds)
             _ = self?.endUnseen(open)
         }
-    }
-
-    // MARK: the watch
-
-    private func keepWatch(_ open: OpenNode) {
-        let isNew = watch.withLock { watch -> Bool in
-            guard watch.files[open.id] == nil else { return false }
-            watch.files[open.id] = open
-            return true
-        }
-        guard isNew else { return }
-        state.withLock { _ in open.state.withLock { $0.users += 1 } }
-        let starts = watch.withLock { watch -> Bool in
-            defer { watch.isRunning = true }
-            return !watch.isRunning
-        }
-        guard starts else { return }
-        Task { [weak self] in
-            while let self, self.goesOn() {
-                await self.time.sleep(milliseconds: FileSystem.lookMilliseconds)
-                self.lookAtAll()
-                self.makeRoom()
-            }
-        }
-    }
-
-    private func goesOn() -> Bool {
-        watch.withLock { watch in
-            watch.isRunning = !watch.files.isEmpty
-            return watch.isRunning
-        }
-    }
-
-    private func endWatch(_ open: OpenNode) {
-        let isWatched = open.mode.withLock { mode -> Bool in
-            // Somebody may have opened it again.
-            guard mode.handles == 0, !open.file.isUnseen else { return false }
-            return watch.withLock { $0.files.removeValue(forKey: open.id) } != nil
-        }
-        if isWatched { endUse(open) }
-    }
-
-    private func lookAgain(_ open: OpenNode) {
-        do throws(Failure) {
-            try look(open)
-        } catch {
-            log.warning("files", "looking at \(open.id): \(error)")
-        }
-        guard open.mode.withLock({ $0.handles == 0 }) else { return }
-        if open.file.isUnseen { _ = endUnseen(open) } else { endWatch(open) }
-    }
-
-    /// What was written unseen has taken room.
-    private func makeRoom() {
-        _ = contents.makeRoom(bytes: 0, forWriting: false)
-        if contents.hasRoom(dirtyBytes: 0, diskBytes: 0) { return }
-        reconciler.hurry()
-        reconciler.relax()
     }
 }

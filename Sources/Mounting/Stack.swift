@@ -148,6 +148,7 @@ final class Stack: Sendable {
         settings.limitBytes = configuration.cache.limitBytes
         settings.reserveBytes = configuration.cache.reserveBytes
         if let tick = disk.tickMilliseconds { settings.tickMilliseconds = tick }
+        settings.writeBack = disk.writeBack
         // Some room must stay for what is read while everything else waits for its upload.
         settings.maximumDirtyBytes = configuration.cache.maximumDirtyBytes ?? configuration.cache.limitBytes * 4 / 5
         return settings

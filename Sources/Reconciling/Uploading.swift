@@ -38,7 +38,7 @@ extension Reconciler {
         // The version is read before the snapshot: a change in between only makes one upload too many. Read after it,
         // a change that the snapshot doesn't have would count as sent.
         guard let version = try inTree(tree.node(situation.node.id))?.content else { return }
-        let snapshot = try inCache(takeSnapshot(of: file, situation.name.id))
+        let snapshot = try await snapshot(of: file, situation.name.id)
         let result = await catching { () async throws(BucketError) in
             try await send(snapshot, file, situation, condition, version: version)
         }
@@ -96,9 +96,13 @@ extension Reconciler {
     }
 
     /// A file that keeps changing under its uploads is sent from a private copy.
-    private func takeSnapshot(of file: CachedFile, _ name: NameID) throws(CacheError) -> Snapshot {
+    private func snapshot(of file: CachedFile, _ name: NameID) async throws(BucketError) -> Snapshot {
         let interruptions = state.withLock { $0.failures[.name(name)]?.times ?? 0 }
-        return interruptions >= 2 ? try file.beginFrozenUpload() : try file.beginUpload()
+        do throws(CacheError) {
+            return try await file.compared(interruptions >= 2 ? file.beginFrozenUpload() : file.beginUpload())
+        } catch {
+            throw .cache(error)
+        }
     }
 
     func fetch(_ ranges: [ByteRange], into file: CachedFile, _ node: Node) async throws(BucketError) {

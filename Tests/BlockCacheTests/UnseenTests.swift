@@ -30,7 +30,7 @@ import Testing
         let fixture = try fixture()
         let file = try clean(fixture, pattern(10_000))
         let recorded = Timestamp(seconds: 1_000_000, nanoseconds: 5)
-        try file.beginUnseen(modified: recorded, isInBucket: true)
+        try file.beginUnseen(modified: recorded)
         #expect(try file.noticeUnseen() == nil && !file.isDirty && file.modified == recorded)
         try writeUnseen(fixture, [1, 2, 3], at: 9_999)
         let noticed = try file.noticeUnseen()
@@ -45,7 +45,7 @@ import Testing
     @Test func whatWasNotWrittenIsCleanAgain() throws {
         let fixture = try fixture()
         let file = try clean(fixture, pattern(10_000))
-        try file.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        try file.beginUnseen(modified: Timestamp(seconds: 5))
         #expect(try file.endUnseen() == nil && !file.isDirty)
     }
 
@@ -53,7 +53,7 @@ import Testing
     @Test func anotherTimeCountsAsAChange() throws {
         let fixture = try fixture()
         let file = try clean(fixture, pattern(10_000))
-        try file.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        try file.beginUnseen(modified: Timestamp(seconds: 5))
         try writeUnseen(fixture, [1], at: 20_000)
         try file.restamp(Timestamp(seconds: 5))
         #expect(file.isDirty && file.modified == Timestamp(seconds: 5))
@@ -63,7 +63,7 @@ import Testing
     @Test func theDiskSaysSoAfterADeath() throws {
         let fixture = try fixture()
         var file: CachedFile? = try clean(fixture, pattern(10_000))
-        try file?.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        try file?.beginUnseen(modified: Timestamp(seconds: 5))
         file = nil
         let scan = try fixture.restart()
         #expect(scan.files.map(\.isUnseen) == [true] && fixture.cache.unseenAtStart == [1])
@@ -76,7 +76,7 @@ import Testing
     @Test func nothingOfItIsEvicted() throws {
         let fixture = try fixture()
         let file = try clean(fixture, pattern(100_000))
-        try file.beginUnseen(modified: .zero, isInBucket: true)
+        try file.beginUnseen(modified: .zero)
         #expect(fixture.cache.evict(bytes: 1 << 20) == 0)
         _ = try file.endUnseen()
         let reader = open(fixture.path(1), O_RDONLY)
@@ -88,7 +88,7 @@ import Testing
     @Test func anUploadIsOfOneState() throws {
         let fixture = try fixture()
         let file = try clean(fixture, pattern(10_000))
-        try file.beginUnseen(modified: .zero, isInBucket: true)
+        try file.beginUnseen(modified: .zero)
         try writeUnseen(fixture, [1], at: 0)
         // Nobody has looked.
         #expect(throws: CacheError.self) { try file.beginUpload() }
@@ -110,11 +110,38 @@ import Testing
         #expect(!file.isDirty && file.isUnseen)
     }
 
+    /// The time of a change is that of its beginning.
+    @Test func anUploadWaitsForTheEndOfAWrite() throws {
+        let fixture = try fixture()
+        let size = 256 << 20
+        let file = try fixture.cache.create(1)
+        try file.truncate(to: Int64(size))
+        try file.beginUnseen(modified: .zero)
+        let before = file.modified
+        let descriptor = open(fixture.path(1), O_WRONLY)
+        defer { close(descriptor) }
+        let writer = Thread {
+            let ones = [UInt8](repeating: 1, count: size / 512)
+            ones.withUnsafeBytes { bytes in
+                let part = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+                _ = pwritev(descriptor, [iovec](repeating: part, count: 512), 512, 0)
+            }
+        }
+        writer.start()
+        while file.modified == before { usleep(100) }
+        #expect(try file.noticeUnseen() != nil)
+        rest()
+        let snapshot = try file.beginUpload()
+        var last: [UInt8] = [0]
+        try last.withUnsafeMutableBytes { try snapshot.read(at: Int64(size) - 1, into: $0) }
+        #expect(last == [1])
+    }
+
     /// What was written after the snapshot, and seen only at the end.
     @Test func aChangeDuringTheLastUploadIsNotTakenForSent() throws {
         let fixture = try fixture()
         let file = try clean(fixture, pattern(3 << 20))
-        try file.beginUnseen(modified: .zero, isInBucket: true)
+        try file.beginUnseen(modified: .zero)
         try writeUnseen(fixture, [1], at: 0)
         _ = try file.noticeUnseen()
         rest()
@@ -129,51 +156,137 @@ import Testing
 
     private var base: UploadPlan.Base { UploadPlan.Base(key: "k", etag: ETag("1")) }
 
+    private func compared(_ file: CachedFile) async throws -> Snapshot { try await file.compared(file.beginUpload()) }
+
+    private func newBytes(_ snapshot: Snapshot) -> Int64 {
+        snapshot.plan(base: base, baseSizeBytes: snapshot.sizeBytes, granularity: 1 << 20).plan.newBytes
+    }
+
     @Test(arguments: [true, false])
-    func ofALargeFileOnlyWhatChangedIsNew(_ isOpen: Bool) throws {
+    func ofALargeFileOnlyWhatChangedIsNew(_ isOpen: Bool) async throws {
         let fixture = try fixture()
-        let size: Int64 = 20 << 20
-        let file = try clean(fixture, pattern(Int(size)))
-        try file.beginUnseen(modified: .zero, isInBucket: true)
+        let file = try clean(fixture, pattern(20 << 20))
+        #expect(!file.knowsDigests)
+        try await file.learnDigests()
+        #expect(file.knowsDigests)
+        try file.beginUnseen(modified: .zero)
         try writeUnseen(fixture, [1], at: 7 << 20)
         if isOpen { _ = try file.noticeUnseen() } else { _ = try file.endUnseen() }
         rest()
-        let snapshot = try file.beginUpload()
-        let plan = snapshot.plan(base: base, baseSizeBytes: size, granularity: 1 << 20).plan
-        #expect(plan.newBytes == 1 << 20)
+        let snapshot = try await compared(file)
+        #expect(newBytes(snapshot) == 1 << 20)
         try file.finishUpload(snapshot, succeeded: true)
         #expect(!file.isDirty)
         guard isOpen else { return }
         try writeUnseen(fixture, [2], at: 15 << 20)
         _ = try file.noticeUnseen()
         rest()
-        let next = try file.beginUpload().plan(base: base, baseSizeBytes: size, granularity: 1 << 20).plan
-        #expect(next.newBytes == 1 << 20)
+        #expect(newBytes(try await compared(file)) == 1 << 20)
     }
 
     /// The bucket may have what was not known to be sent: what is as it was before counts as new then.
-    @Test func afterAFailureWhatWasTriedIsNew() throws {
+    @Test(arguments: [true, false])
+    func afterAFailureWhatWasTriedIsNew(_ dies: Bool) async throws {
         let fixture = try fixture()
-        let size: Int64 = 20 << 20
-        let bytes = pattern(Int(size))
-        let file = try clean(fixture, bytes)
-        try file.beginUnseen(modified: .zero, isInBucket: true)
+        let bytes = pattern(20 << 20)
+        var file: CachedFile! = try clean(fixture, bytes)
+        try await file.learnDigests()
+        try file.beginUnseen(modified: .zero)
         try writeUnseen(fixture, [bytes[7 << 20] ^ 1], at: 7 << 20)
         _ = try file.noticeUnseen()
         rest()
-        try file.finishUpload(try file.beginUpload(), succeeded: false)
+        let failed = try await compared(file)
+        if dies {
+            file = nil
+            try fixture.restart()
+            file = try fixture.cache.open(1, originBytes: 20 << 20)
+            try file.resumeUnseen(recorded: ContentStamp(sizeBytes: 20 << 20, modified: .zero))
+        } else {
+            try file.finishUpload(failed, succeeded: false)
+        }
         try writeUnseen(fixture, [bytes[7 << 20]], at: 7 << 20)
         _ = try file.noticeUnseen()
         rest()
-        let plan = try file.beginUpload().plan(base: base, baseSizeBytes: size, granularity: 1 << 20).plan
-        #expect(plan.newBytes == 1 << 20)
+        #expect(newBytes(try await compared(file)) == 1 << 20)
+    }
+
+    /// What is known survives the death of the process, but not that of the machine.
+    @Test(arguments: [true, false])
+    func digestsAreKeptBesideTheContent(_ trustClean: Bool) async throws {
+        let fixture = try fixture()
+        var file: CachedFile! = try clean(fixture, pattern(20 << 20))
+        try await file.learnDigests()
+        try file.beginUnseen(modified: .zero)
+        try writeUnseen(fixture, [1], at: 7 << 20)
+        file = nil
+        try fixture.restart(trustClean: trustClean)
+        file = try fixture.cache.open(1, originBytes: 20 << 20)
+        try file.resumeUnseen(recorded: ContentStamp(sizeBytes: 20 << 20, modified: .zero))
+        _ = try file.noticeUnseen()
+        rest()
+        #expect(newBytes(try await compared(file)) == (trustClean ? 1 << 20 : 20 << 20))
+    }
+
+    @Test func damagedDigestsAreNotUsed() async throws {
+        let fixture = try fixture()
+        var file: CachedFile! = try clean(fixture, pattern(20 << 20))
+        try await file.learnDigests()
+        let path = file.digestsPath
+        file = nil
+        try fixture.restart()
+        for place in [0, 9, 17, 21, 30] {
+            let descriptor = open(path, O_RDWR)
+            var byte: UInt8 = 0
+            #expect(pread(descriptor, &byte, 1, off_t(place)) == 1)
+            byte ^= 4
+            #expect(pwrite(descriptor, &byte, 1, off_t(place)) == 1)
+            #expect(DigestFile.load(path) == nil)
+            byte ^= 4
+            #expect(pwrite(descriptor, &byte, 1, off_t(place)) == 1)
+            close(descriptor)
+        }
+        #expect(DigestFile.load(path) != nil)
+        truncate(path, 100)
+        #expect(try !fixture.cache.open(1, originBytes: 20 << 20).knowsDigests)
+        fixture.cache.remove(1)
+        #expect(access(path, F_OK) != 0)
+    }
+
+    /// What is learnt of a file that is written through us meanwhile, and is not in the bucket yet.
+    @Test func whatIsChangedAlreadyIsNotLearnt() async throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(20 << 20))
+        _ = try file.writeAll([1], at: 3 << 20)
+        try await file.learnDigests()
+        try file.beginUnseen(modified: .zero)
+        try writeUnseen(fixture, [1], at: 7 << 20)
+        _ = try file.noticeUnseen()
+        rest()
+        #expect(newBytes(try await compared(file)) == 2 << 20)
+    }
+
+    /// An upload of what was followed changes what the bucket has.
+    @Test func anotherUploadMakesDigestsUseless() async throws {
+        let fixture = try fixture()
+        let file = try clean(fixture, pattern(20 << 20))
+        try await file.learnDigests()
+        _ = try file.writeAll([1], at: 3 << 20)
+        let snapshot = try await compared(file)
+        #expect(newBytes(snapshot) == 1 << 20 && DigestFile.load(file.digestsPath) == nil)
+        try file.finishUpload(snapshot, succeeded: true)
+        #expect(!file.knowsDigests)
+        fixture.cache.learnDigests()
+        _ = try file.writeAll([2], at: 3 << 20)
+        try file.finishUpload(try await compared(file), succeeded: true)
+        for _ in 0..<1000 where !file.knowsDigests { usleep(5000) }
+        #expect(file.knowsDigests)
     }
 
     /// Where the clock is coarse, a second change may have the time of the first.
     @Test func aRecentTimeTellsNothing() throws {
         let fixture = try CacheFixture { $0.tickMilliseconds = 20 }
         let file = try clean(fixture, pattern(10_000))
-        try file.beginUnseen(modified: Timestamp(seconds: 5), isInBucket: true)
+        try file.beginUnseen(modified: Timestamp(seconds: 5))
         #expect(try file.noticeUnseen() == nil)
         try writeUnseen(fixture, [1], at: 0)
         #expect(try file.noticeUnseen() != nil)
@@ -187,5 +300,34 @@ import Testing
         let fixture = try fixture()
         let disk = try ContentDisk(of: fixture.directory)
         #expect(disk.tellsUsers && disk.stackDepth == 0)
+    }
+
+    /// On the disk that temporary files are on, if it tells stores to mapped memory at all.
+    @Test func storesShowAfterTheirPagesWereWrittenBack() throws {
+        let path = NSTemporaryDirectory() + "pail-stores-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let disk = try ContentDisk(of: path)
+        guard disk.tickMilliseconds == 0 else { return }
+        let descriptor = open(path + "/a", O_RDWR | O_CREAT, 0o600)
+        defer { close(descriptor) }
+        let pages = 4096
+        #expect(ftruncate(descriptor, off_t(pages * 4096)) == 0)
+        let map = try #require(mmap(nil, pages * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0))
+        defer { munmap(map, pages * 4096) }
+        func modified() -> Timestamp {
+            var status = stat()
+            fstat(descriptor, &status)
+            return Timestamp(status.st_mtim)
+        }
+        for round in 1..<UInt8(5) {
+            for page in 0..<pages { map.storeBytes(of: round, toByteOffset: page * 4096, as: UInt8.self) }
+            while try !disk.writeBack.protect(descriptor, path) { usleep(1000) }
+            for page in stride(from: 0, to: pages, by: 97) {
+                let before = modified()
+                map.storeBytes(of: round + 100, toByteOffset: page * 4096, as: UInt8.self)
+                #expect(modified() > before)
+            }
+        }
     }
 }

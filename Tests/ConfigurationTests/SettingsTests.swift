@@ -18,7 +18,7 @@ import Testing
         "bucket": "s3://data/x", "mountPoint": "/mnt/x", "endpoint": "https://s3.example.org", "region": "eu-west-1",
         "pathStyle": "true", "profile": "work", "passwordFile": "/etc/pail.secret", "anonymous": "true",
         "cache.directory": "/var/x", "cache.limit": "20GiB", "cache.reserve": "2GiB", "cache.maximumDirty": "1GiB",
-        "readOnly": "true", "passthrough": "true", "allowOther": "true", "nonEmpty": "true", "uploadDelay": "200ms",
+        "readOnly": "true", "passthrough": "false", "allowOther": "true", "nonEmpty": "true", "uploadDelay": "200ms",
         "refresh": "1m",
         "sync": "remote", "uid": "1000", "gid": "1001", "fileMode": "0600", "directoryMode": "0700",
         "log.file": "/var/log/pail", "log.level": "debug", "concurrency.uploads": "4", "concurrency.fetches": "8",
@@ -46,6 +46,10 @@ import Testing
         guard !setting.isPositional else { return }
         let byOption = try MountArguments(required + ["--\(setting.option)=\(value)"], directory: "/")
         #expect(byOption.configuration == expected)
+        if setting.isFlag, value == "false" {
+            let negated = try MountArguments(required + ["--no-\(setting.option)"], directory: "/")
+            #expect(negated.configuration == expected)
+        }
         let underscored = String(setting.option.map { $0 == "-" ? "_" : $0 })
         let byList = try MountArguments(["-o", "_netdev,\(underscored)=\(value)"] + required, directory: "/")
         #expect(byList.configuration == expected)

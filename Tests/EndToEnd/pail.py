@@ -75,7 +75,8 @@ def kill(process):
         os.kill(process, signal.SIGKILL)
     except ProcessLookupError:
         return
-    wait_until(lambda: not is_alive(process), 20, f"the end of process {process}")
+    # A thread in fsync(2) ends when the disk is done.
+    wait_until(lambda: not is_alive(process), 60, f"the end of process {process}")
 
 
 class Mount:
@@ -89,7 +90,7 @@ class Mount:
         self.home = self.base / "home"
         for directory in (self.path, self.home):
             directory.mkdir(parents=True, exist_ok=True)
-        # PAIL_TEST_OPTIONS: for all mounts, `--passthrough` say.
+        # PAIL_TEST_OPTIONS: for all mounts, `--no-passthrough` say.
         given = os.environ.get("PAIL_TEST_OPTIONS", "").split()
         self.options = ["--upload-delay", "100ms", "--refresh", "1s", *given, *options]
         # What a command is run under: another user, say.

@@ -84,7 +84,9 @@ def test_killed_during_an_upload(mounts, bucket):
     (mount.path / "a").write_bytes(content)
     time.sleep(0.3)
     mount.kill()
-    assert bucket.keys() in ({}, {"a": len(content)}, {"a": 0})
+    found = bucket.get("a") if "a" in bucket.keys() else b""
+    # The kernel hands one large write to the daemon in parts; a slow machine may rest between two.
+    assert content.startswith(found) and len(found) % (1 << 20) == 0
     mount.mount()
     assert (mount.path / "a").read_bytes() == content
     mount.flush()

@@ -46,11 +46,15 @@ def needs_daemon(mount, body, seconds=1):
 
 
 def test_status_says_whether_there_is_any(mounts, bucket):
-    assert mounts(bucket).status()["passthrough"] == "off"
     assert mounts(bucket, ON).status()["passthrough"] == "on"
     assert mounts(bucket, OFF).status()["passthrough"] == "off"
     assert mounts(bucket, "-o", "passthrough=yes").status()["passthrough"] == "on"
     assert mounts(bucket, "-o", "passthrough=no").status()["passthrough"] == "off"
+
+
+@pytest.mark.skipif("PAIL_TEST_OPTIONS" in os.environ, reason="PAIL_TEST_OPTIONS is set")
+def test_it_is_there_unless_told_otherwise(mounts, bucket):
+    assert mounts(bucket).status()["passthrough"] == "on"
 
 
 @pytest.fixture
@@ -216,6 +220,26 @@ def test_a_small_change_of_a_large_file_is_a_small_upload(mount, bucket):
         assert bucket.get("a") == content
 
 
+@pytest.mark.on("ministack")
+def test_a_small_change_before_a_death_is_a_small_upload(mount, bucket):
+    content = bytearray(random.Random(6).randbytes(64 * MIB))
+    path = mount.path / "a"
+    path.write_bytes(content)
+    mount.flush()
+    wait_until(lambda: list((mount.cache / "content").glob("*/*.sum")), 20, "digests of what the bucket has")
+    file = os.open(path, os.O_RDWR)
+    os.pwrite(file, b"some", 5 * MIB)
+    assert not needs_daemon(mount, lambda: os.pwrite(file, b"more", 7 * MIB))
+    content[5 * MIB:5 * MIB + 4], content[7 * MIB:7 * MIB + 4] = b"some", b"more"
+    mount.kill()
+    with contextlib.suppress(OSError):
+        os.close(file)
+    mount.mount()
+    mount.flush()
+    assert mount.status()["sentBytes"] < 20 * MIB
+    assert bucket.get("a") == content == path.read_bytes()
+
+
 def test_set_id_bits(mounts, bucket):
     mount = mounts(bucket, ON, "--allow-other")
     path = mount.path / "a"
@@ -233,7 +257,7 @@ WRITER = """
 import mmap, os, sys, time
 path, kind = sys.argv[1:]
 size = 400_000
-file = os.open(path, os.O_CREAT | {"append": os.O_WRONLY | os.O_APPEND}.get(kind, os.O_RDWR))
+file = os.open(path, os.O_CREAT | {"append": os.O_WRONLY}.get(kind, os.O_RDWR))
 if kind != "append":
     os.ftruncate(file, size)
 if kind == "map":
@@ -284,11 +308,6 @@ def expected(kind, last):
     return numbers if kind == "append" else bytes(8) + numbers
 
 
-# At times the killed daemon takes longer than 20 s to end; until it is known why, these two are run by who asks for them.
-KILLS = pytest.mark.skipif(not os.environ.get("PAIL_PASSTHROUGH_KILLS"), reason="PAIL_PASSTHROUGH_KILLS is not set")
-
-
-@KILLS
 @pytest.mark.timeout(150)
 def test_killed_while_the_kernel_writes(mount, bucket):
     for round in range(4):
@@ -311,7 +330,6 @@ def check(mount, bucket, said):
         assert bucket.get(kind) == content, kind
 
 
-@KILLS
 @pytest.mark.timeout(150)
 def test_takeover_while_the_kernel_writes(mount, bucket):
     big = random.Random(4).randbytes(20 * MIB)

@@ -33,6 +33,10 @@ private final class Kernel: Sendable {
 
     var open: Int { state.withLock { $0.files.count } }
 
+    func allocate(_ id: Int32, _ bytes: Int64) {
+        #expect(posix_fallocate(state.withLock { $0.files[id] } ?? -1, 0, off_t(bytes)) == 0)
+    }
+
     func write(_ id: Int32, _ bytes: [UInt8], at offset: Int64 = 0) {
         let file = state.withLock { $0.files[id] } ?? -1
         #expect(pwrite(file, bytes, bytes.count, off_t(offset)) == bytes.count)
@@ -96,7 +100,7 @@ extension Route {
     @Test func largeFilesAreWrittenThroughUs() async throws {
         let rig = try Rig()
         let kernel = Kernel()
-        let bytes = [UInt8](repeating: 7, count: Int(FileSystem.unseenBytes) + 1)
+        let bytes = [UInt8](repeating: 7, count: Int(FileSystem.wholeBytes) + 1)
         rig.bucket.put("a", bytes)
         _ = try await rig.read("a")
         kernel.attach(to: rig.fs)
@@ -114,11 +118,86 @@ extension Route {
         #expect(rig.objects()["a"]?.prefix(2) == [1, 7])
     }
 
+    /// Once it is known what the bucket has: what changes is found then.
+    @Test func largeFilesThatAreKnownAreNotFollowed() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        var bytes = [UInt8](repeating: 7, count: Int(FileSystem.wholeBytes) * 2)
+        rig.bucket.put("a", bytes)
+        _ = try await rig.read("a")
+        kernel.attach(to: rig.fs)
+        // Only who opens it so while others read it past us waits until it is known.
+        let reader = try await open(rig, "a", O_RDONLY)
+        let writer = try await open(rig, "a", O_RDWR)
+        #expect(writer.route == reader.route)
+        try await rig.close(reader.handle)
+        try await rig.close(writer.handle)
+        let again = try await open(rig, "a", O_WRONLY)
+        kernel.write(try #require(again.route.id), [1], at: 5)
+        try await rig.close(again.handle)
+        try await rig.drain()
+        bytes[5] = 1
+        #expect(rig.objects()["a"] == bytes)
+    }
+
+    /// Nobody can tell what the bucket has while that takes long.
+    @Test func aLargeFileIsOpenedDuringItsUpload() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        var bytes = [UInt8](repeating: 7, count: Int(FileSystem.wholeBytes) * 2)
+        rig.bucket.put("a", bytes)
+        _ = try await rig.read("a")
+        kernel.attach(to: rig.fs)
+        let reader = try await open(rig, "a", O_RDONLY)
+        let file = try #require(rig.cache.existing(try await rig.node("a").raw))
+        let upload = try file.beginUpload()
+        let writer = try await open(rig, "a", O_RDWR)
+        kernel.write(try #require(writer.route.id), [1], at: 5)
+        try file.finishUpload(upload, succeeded: false)
+        for opened in [reader, writer] { try await rig.close(opened.handle) }
+        try await rig.drain()
+        bytes[5] = 1
+        #expect(rig.objects()["a"] == bytes)
+    }
+
+    /// Nobody holds up who writes past us: so none more may when the limits are near.
+    @Test func whoComesWhenRoomIsShortIsFollowed() async throws {
+        let (limit, growth): (Int64, Int64) = (40 << 20, 39 << 20)
+        let rig = try Rig(cacheLimit: (bytes: limit, dirtyBytes: FileSystem.unseenDirtyBytes + (32 << 20)))
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        rig.bucket.put("clean", [UInt8](repeating: 1, count: 4 << 20))
+        _ = try await rig.read("clean")
+        let first = try await made(rig, "first", O_WRONLY)
+        try await rig.close(try await made(rig, "second", O_WRONLY).handle)
+        let node = try await rig.node("second")
+        rig.faulty.unplug()
+        kernel.allocate(try #require(first.route.id), growth)
+        // The looks come by themselves, and make room of what is clean.
+        for _ in 0..<1000 where !(growth...limit).contains(rig.cache.heldBytes) { usleep(20_000) }
+        #expect((growth...limit).contains(rig.cache.heldBytes))
+        #expect(rig.cache.usage().dirtyBytes >= growth)
+        let second = try await rig.run { fs throws(Failure) in try fs.open(node, flags: O_WRONLY, rig.caller) }
+        #expect(second.route == .daemon)
+        for opened in [first, second] { try await rig.close(opened.handle) }
+    }
+
     @Test func partsAreFetchedThroughUs() async throws {
         let rig = try Rig()
         Kernel().attach(to: rig.fs)
         rig.bucket.put("a", [UInt8](repeating: 1, count: 10_000))
         #expect(try await open(rig, "a", O_RDONLY).route == .daemon)
+    }
+
+    /// Of a log that grows all the time only the end is uploaded each time.
+    @Test func whatIsAppendedIsFollowed() async throws {
+        let rig = try Rig()
+        Kernel().attach(to: rig.fs)
+        let log = try await made(rig, "log", O_WRONLY | O_APPEND)
+        #expect(log.route == .daemon)
+        let other = try await made(rig, "other", O_WRONLY)
+        let id = try #require(other.route.id)
+        #expect(try await open(rig, "other", O_WRONLY | O_APPEND).route == .both(id))
     }
 
     @Test func setIdBitsAreSeenToHere() async throws {
@@ -157,6 +236,25 @@ extension Route {
         rig.fs.lookAtAll()
         try await rig.drain()
         #expect(rig.objects() == ["old": Array("AFTER!".utf8), "new": Array("newer".utf8)])
+    }
+
+    /// Uploaded and clean, then written past us, then the death: the content is another size than the bucket's.
+    @Test func whatWasAddedToACleanFileBeforeADeathGoesUp() async throws {
+        let rig = try Rig()
+        let kernel = Kernel()
+        kernel.attach(to: rig.fs)
+        let opened = try await made(rig, "a")
+        kernel.write(try #require(opened.route.id), Array("sent".utf8))
+        rig.fs.lookAtAll()
+        try await rig.drain()
+        #expect(rig.objects() == ["a": Array("sent".utf8)])
+        kernel.write(try #require(opened.route.id), Array(" and more".utf8), at: 4)
+        try await rig.kill()
+        rig.fs.resume()
+        #expect(try await rig.read("a") == Array("sent and more".utf8))
+        rig.fs.lookAtAll()
+        try await rig.drain()
+        #expect(rig.objects() == ["a": Array("sent and more".utf8)])
     }
 
     /// What nobody has written can be fetched again; whether it ever reached the disk is unknown.

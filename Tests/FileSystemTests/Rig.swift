@@ -23,14 +23,17 @@ final class Rig: @unchecked Sendable {
     let caller = Caller(user: 1_000, group: 1_000)
     private let configure: (inout FileSystem.Settings) -> Void
     private let refreshMilliseconds: Int64
+    private let cacheLimit: (bytes: Int64, dirtyBytes: Int64)?
 
     init(
         bucket: MemoryStore = MemoryStore(), seed: UInt64 = 1, refreshMilliseconds: Int64 = 60_000,
+        cacheLimit: (bytes: Int64, dirtyBytes: Int64)? = nil,
         configure: @escaping (inout FileSystem.Settings) -> Void = { _ in }
     ) throws {
         self.bucket = bucket
         self.configure = configure
         self.refreshMilliseconds = refreshMilliseconds
+        self.cacheLimit = cacheLimit
         faulty = FaultyStore(bucket, seed: seed)
         directory = NSTemporaryDirectory() + "pail-fs-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -48,6 +51,7 @@ final class Rig: @unchecked Sendable {
         tree = try openTree()
         var cacheSettings = BlockCache.Settings(directory: directory)
         cacheSettings.reserveBytes = 0
+        if let cacheLimit { (cacheSettings.limitBytes, cacheSettings.maximumDirtyBytes) = cacheLimit }
         cache = try BlockCache(settings: cacheSettings)
         let recovered = try Recovery.run(tree: tree, cache: cache, trustClean: trustClean, log: log)
         let fetcher = Fetcher(cache: cache, store: store)

@@ -23,6 +23,10 @@ int pail_clone(int to, int from);
 int64_t pail_fgetxattr(int fd, const char *name, void *value, size_t size);
 int pail_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags);
 int pail_fremovexattr(int fd, const char *name);
+/* sync_file_range(2) with SYNC_FILE_RANGE_WRITE: has what is dirty written back, without waiting for the disk. */
+int pail_write_back(int fd, int64_t offset, int64_t length);
+/* nr_dirty of cachestat(2) for the whole file: pages in memory that are not being written back. -1 with errno. */
+int64_t pail_dirty_pages(int fd);
 /* f_type of fstatfs(2), -1 if that fails: Swift's Glibc module leaves <sys/vfs.h> out. */
 int64_t pail_file_system_type(int fd);
 /* Stores a word after all that was stored before it, so that who sees the word sees that, too. */
