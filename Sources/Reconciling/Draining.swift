@@ -36,15 +36,21 @@ extension Reconciler {
         }
     }
 
+    /// Asked after each piece of work, so one that is left has to be enough for the answer.
     private func isDrained() throws(BucketError) -> Bool {
-        let backlog = try inTree(tree.backlog())
-        if backlog.isEmpty { return true }
-        guard backlog.names == 0, backlog.leftovers <= Int64(Reconciler.maximumRead) else { return false }
-        for key in try inTree(tree.leftovers(limit: Reconciler.maximumRead)) {
-            guard let held = try inTree(tree.held(at: key)), held.owner == nil, try isBeingRead(held)
-            else { return false }
-        }
+        guard try inTree(tree.namesWithWork(after: NameID(0), limit: 1)).isEmpty else { return false }
+        guard let first = try inTree(tree.leftovers(limit: 1)).first else { return true }
+        guard try isKept(first) else { return false }
+        let leftovers = try inTree(tree.leftovers(limit: Reconciler.maximumRead + 1))
+        guard leftovers.count <= Reconciler.maximumRead else { return false }
+        for key in leftovers { guard try isKept(key) else { return false } }
         return true
+    }
+
+    /// Whether what is to be deleted has to stay for who reads it.
+    private func isKept(_ key: ByteString) throws(BucketError) -> Bool {
+        guard let held = try inTree(tree.held(at: key)), held.owner == nil else { return false }
+        return try isBeingRead(held)
     }
 
     /// Returns when the bucket has the node as it is now. Throws when the store refuses it.

@@ -81,13 +81,13 @@ extension Tree {
         }
     }
 
-    /// The keys that hold, or by an open attempt may hold, what nobody wants.
+    /// The keys that hold, or by an open attempt may hold, what nobody wants; some of them twice.
     public func leftovers(limit: Int) throws(TreeError) -> [ByteString] {
         try look { connection throws(DatabaseError) in
             try connection.all(
                 """
                 SELECT key FROM (SELECT key FROM objects WHERE owner IS NULL
-                UNION SELECT key FROM attempts WHERE name NOT IN (SELECT id FROM names)) LIMIT ?
+                UNION ALL SELECT key FROM attempts WHERE name NOT IN (SELECT id FROM names)) LIMIT ?
                 """, [.int(Int64(limit))]
             ) { ByteString(bytes: $0.blob(0)) }
         }
