@@ -43,6 +43,14 @@ public struct LongKeys: ObjectStore {
         } catch { throw named(error, key) }
     }
 
+    public func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        do throws(StoreError) {
+            try await store.read(place(of: key), range: range, ifMatch: ifMatch, into: sink)
+        } catch { throw named(error, key) }
+    }
+
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {

@@ -44,6 +44,14 @@ public struct Prefixed: ObjectStore {
         return body
     }
 
+    public func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        try await up { () async throws(StoreError) in
+            try await store.read(try down(key, "read"), range: range, ifMatch: ifMatch, into: sink)
+        }
+    }
+
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {

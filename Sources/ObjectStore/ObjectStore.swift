@@ -65,6 +65,11 @@ public protocol ObjectStore: Sendable {
     /// one, the checksum are verified: `.corrupt` otherwise. Callers bound the range: all of it is held in memory.
     func read(_ key: ByteString, range: ByteRange?, ifMatch: ETag?) async throws(StoreError) -> ObjectBody
 
+    /// As above, for a range that lies within the object, with the bytes given away as they come. Bytes of another
+    /// version are not given, nor any that the store states a checksum for before that is verified; what was given
+    /// before a failure is right. All of the range was given when this returns.
+    func read(_ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink) async throws(StoreError)
+
     /// Replaces the key's object by what the plan describes. Returns the new version (key, size, etag; time and
     /// metadata where known). `.conditionFailed` if `condition` doesn't hold, or if the plan's base is gone.
     func write(
