@@ -58,8 +58,11 @@ final class OpenFile: Sendable {
         isReadable = access != O_WRONLY
         isWritable = access != O_RDONLY
         aheadFetches = AheadFetches(fetcher, node.file)
+        if isWritable { node.file.beginWriting() }
         readAhead = Lock(ReadAhead(maximumWindowBytes: maximumWindowBytes))
     }
+
+    deinit { if isWritable { node.file.endWriting() } }
 }
 
 /// What is open.

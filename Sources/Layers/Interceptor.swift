@@ -72,6 +72,14 @@ extension Interceptor {
         }
     }
 
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        try await intercept(LayerCall(operation: .write, key: key)) { [store] () async throws(StoreError) in
+            try await store.start(key, metadata: metadata, contentType: contentType)
+        }
+    }
+
     public func copy(
         _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
         condition: Condition

@@ -64,6 +64,14 @@ public struct LongKeys: ObjectStore {
         }
     }
 
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        do throws(StoreError) {
+            return try await store.start(place(of: key), metadata: metadata, contentType: contentType)
+        } catch { throw named(error, key) }
+    }
+
     public func copy(
         _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
         condition: Condition

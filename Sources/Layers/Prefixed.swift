@@ -64,6 +64,14 @@ public struct Prefixed: ObjectStore {
         }
     }
 
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        try await up { () async throws(StoreError) in
+            try await store.start(try down(key, "write"), metadata: metadata, contentType: contentType)
+        }
+    }
+
     public func copy(
         _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
         condition: Condition

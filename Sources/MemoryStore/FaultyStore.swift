@@ -155,6 +155,14 @@ public final class FaultyStore: ObjectStore {
         }
     }
 
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        try await perform(StoreCall(.write, key)) { [inner] () async throws(StoreError) in
+            try await inner.start(key, metadata: metadata, contentType: contentType)
+        }
+    }
+
     public func copy(
         _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
         condition: Condition

@@ -76,6 +76,13 @@ public protocol ObjectStore: Sendable {
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo
 
+    /// Begins a write of which parts are sent before the rest is known; nil if this store can't. The metadata and the
+    /// content type given here are the object's. End it by a `write` to the key whose plan names it, whatever comes of
+    /// that, or by `abandon`.
+    func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)?
+
     /// Makes `destination` a copy of the version `etag` (nil: present) of `source`, with this metadata and content type
     /// (nil: the source's own), without the bytes coming here. `source` may be `destination` if metadata is given.
     /// `.conditionFailed` if the source has another version, or if `condition` on the destination doesn't hold.
