@@ -56,9 +56,10 @@ import Testing
         var readAhead = ReadAhead()
         var requests: [ByteRange] = []
         for index in Int64(0)..<200 {
-            requests += readAhead.next(
-                read: ByteRange(offset: index << 20, length: 1 << 20), size: size, isWaiting: true
-            ).requests
+            requests +=
+                readAhead.next(
+                    read: ByteRange(offset: index << 20, length: 1 << 20), size: size, isWaiting: true
+                ).requests
         }
         #expect(requests.allSatisfy { $0.length <= ReadAhead.maximumRequestBytes })
         #expect(requests.suffix(10).allSatisfy { $0.length == ReadAhead.maximumRequestBytes })
