@@ -113,6 +113,8 @@ final class EarlyUpload: Sendable {
                     await time.sleep(milliseconds: Self.lookMilliseconds)
                 }
             }
+            // Perhaps nobody asks for it any more.
+            if hasFailed { await started.abandon() }
         } catch {
             log.debug("reconcile", "\(beginning.key) can't be sent ahead: \(error)")
             fail()

@@ -28,6 +28,8 @@ extension Reconciler {
             metadata: AttributeMapping.metadata(of: situation.node, at: situation.wanted, tag: tag, content: ""),
             contentType: AttributeMapping.contentType(of: situation.node))
         return early.withLock { early in
+            // Of files that were removed, or of which others will hear when they are uploaded.
+            early = early.filter { !$0.value.hasFailed }
             guard early.count < Reconciler.earlyUploadsAtOnce else { return false }
             early[id] = EarlyUpload(file, beginning, objects, time, log)
             return true
