@@ -52,7 +52,7 @@ public struct ReadAhead: Sendable {
     /// How many places of the present row, after the last read, have been asked for.
     private var places: Int64 = 0
 
-    public init(maximumWindowBytes: Int64 = 64 << 20) { self.maximumWindowBytes = maximumWindowBytes }
+    public init(maximumWindowBytes: Int64 = 128 << 20) { self.maximumWindowBytes = maximumWindowBytes }
 
     /// - Parameters:
     ///   - read: what is asked for, of a file of `size` bytes.
@@ -124,10 +124,10 @@ public struct ReadAhead: Sendable {
         }
     }
 
-    /// Many requests share a large window, more than are made at once: the next is there when one ends. A small window
-    /// is two.
+    /// Many requests share a window: a small one opens the connections that a large one needs, and of a large one more
+    /// requests than are made at once wait for their turn, so that one that is late holds nobody up.
     private static func unit(_ window: Int64) -> Int64 {
-        max(blockBytes, floored(min(maximumRequestBytes, max(window / 32, min(window / 2, 1 << 20)))))
+        max(blockBytes, floored(min(maximumRequestBytes, window / 16)))
     }
 
     private mutating func restart(_ read: ByteRange, _ size: Int64) -> Decision {

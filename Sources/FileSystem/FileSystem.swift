@@ -24,7 +24,7 @@ public final class FileSystem: Sendable {
         /// File names that are not UTF-8 are refused (EILSEQ): the store's keys can't hold them.
         public var requiresUTF8 = false
         /// The most that is fetched ahead of a sequential reader.
-        public var readAheadBytes: Int64 = 64 << 20
+        public var readAheadBytes: Int64 = 128 << 20
         public init() {}
     }
 

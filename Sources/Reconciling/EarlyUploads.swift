@@ -51,6 +51,8 @@ extension Reconciler {
             defer { early = [:] }
             return early.values.map { $0 }
         }
-        for upload in all { await upload.abandon() }
+        await withDiscardingTaskGroup { group in
+            for upload in all { group.addTask { await upload.abandon() } }
+        }
     }
 }

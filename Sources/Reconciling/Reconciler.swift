@@ -142,7 +142,11 @@ public final class Reconciler: Sendable {
         let task = loop.withLock { $0 }
         await task?.value
         for task in state.withLock({ Array($0.tasks.values) }) { task.cancel() }
-        await abandonEarly()
+        state.withLock { $0.running += 1 }
+        Task {
+            await abandonEarly()
+            state.withLock { $0.running -= 1 }
+        }
         let deadline = time.monotonic().adding(milliseconds: Reconciler.endMilliseconds)
         while state.withLock({ $0.running }) > 0, time.monotonic() < deadline { await time.sleep(milliseconds: 5) }
     }

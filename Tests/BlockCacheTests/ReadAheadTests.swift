@@ -55,7 +55,7 @@ import Testing
     @Test func manyRequestsShareALargeWindow() {
         var readAhead = ReadAhead()
         var requests: [ByteRange] = []
-        for index in Int64(0)..<200 {
+        for index in Int64(0)..<400 {
             requests +=
                 readAhead.next(
                     read: ByteRange(offset: index << 20, length: 1 << 20), size: size, isWaiting: true
@@ -63,7 +63,7 @@ import Testing
         }
         #expect(requests.allSatisfy { $0.length <= ReadAhead.maximumRequestBytes })
         #expect(requests.suffix(10).allSatisfy { $0.length == ReadAhead.maximumRequestBytes })
-        #expect(requests.last!.upperBound - (200 << 20) >= 60 * Self.mebibyte)
+        #expect(requests.last!.upperBound - (400 << 20) >= 120 * Self.mebibyte)
     }
 
     @Test func slightlyReorderedReadsStaySequential() {
