@@ -17,8 +17,7 @@ public enum FetchError: Error, Sendable, CustomStringConvertible {
 }
 
 public struct FetchSettings: Sendable {
-    /// Requests at once, over all files, that somebody waits for. Ahead of readers half as many more are made: while one
-    /// waits for its first byte, another uses the connection's share.
+    /// Requests at once, over all files, that somebody waits for; as many again are made ahead of readers.
     public var concurrency = 16
     /// Bytes of whole objects that are in memory at once, to be verified before they are stored.
     public var maximumWholeBytes: Int64 = 32 << 20
@@ -63,7 +62,7 @@ public final class Fetcher: Sendable {
         self.settings = settings
         self.time = time
         gate = Gate(limit: settings.concurrency)
-        aheadGate = Gate(limit: settings.concurrency * 3 / 2)
+        aheadGate = Gate(limit: settings.concurrency)
         budget = ByteBudget(limit: settings.maximumWholeBytes)
     }
 

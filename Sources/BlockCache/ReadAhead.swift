@@ -30,7 +30,7 @@ public struct ReadAhead: Sendable {
     public static let smallBytes: Int64 = 1 << 20
     /// How far from the expected place a read still counts as going on.
     public static let toleranceBytes: Int64 = 4 << 20
-    public static let maximumRequestBytes: Int64 = 2 << 20
+    public static let maximumRequestBytes: Int64 = 8 << 20
     /// Places that are fetched ahead of reads at equal distances.
     static let maximumPlaces: Int64 = 32
     /// Equal distances that make a row.
@@ -124,8 +124,8 @@ public struct ReadAhead: Sendable {
         }
     }
 
-    /// Many requests share a window: a small one opens the connections that a large one needs, and of a large one more
-    /// requests than are made at once wait for their turn, so that one that is late holds nobody up.
+    /// Many requests share a window, so that a small one opens the connections that a large one needs. Long ones cost the
+    /// server and a distant connection less each.
     private static func unit(_ window: Int64) -> Int64 {
         max(blockBytes, floored(min(maximumRequestBytes, window / 16)))
     }
