@@ -37,7 +37,7 @@ final class EarlyUpload: Sendable {
     /// A part that keeps changing is not sent more often.
     private static let mostSendings = 3
     /// If nobody asks for it any more, it is taken back.
-    private static let unwantedMilliseconds: Int64 = 60_000
+    private static let unwantedMilliseconds: Int64 = 600_000
 
     let beginning: Beginning
     private let file: CachedFile
@@ -166,9 +166,13 @@ final class EarlyUpload: Sendable {
         state.withLock { state in
             state.underWay.remove(part.number)
             state.progressed = now
-            // Also one that changed while it was sent: it is sent again, or with the rest.
-            state.sent[part.number] = part
-            if case .failure(let error) = result, error.kind != .cancelled { state.hasFailed = true }
+            switch result {
+            case .success: state.sent[part.number] = part
+            case .failure(let error):
+                // What the store has of it may be older: it is sent with the rest.
+                state.sent[part.number] = nil
+                if error.kind != .cancelled { state.hasFailed = true }
+            }
         }
     }
 }

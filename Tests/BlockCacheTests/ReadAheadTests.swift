@@ -103,7 +103,7 @@ import Testing
         }
         #expect(seeks <= 4)
         #expect(requests.map(\.lowerBound).min()! <= size - 32 * Self.mebibyte)
-        #expect(requests.count < 60)
+        #expect(requests.count < 100)
     }
 
     @Test func backwardReadsEndAtTheBeginning() {

@@ -50,12 +50,12 @@ import Testing
     }
 
     private func bench() throws -> Bench {
-        try Bench(.init(delayMilliseconds: 10_000, earlyPartBytes: Self.part))
+        // 2 s on the clock of the bench: a test that doesn't get its turn for that long has let the file rest.
+        try Bench(.init(delayMilliseconds: 100_000, earlyPartBytes: Self.part))
     }
 
-    private func parts(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
-        var generator = SeededGenerator(seed: seed)
-        return (0..<count * Int(Self.part)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    private func parts(_ count: Int) -> [UInt8] {
+        (0..<count * Int(Self.part)).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
     }
 
     @Test func partsGoAheadAndNobodySeesThemBeforeTheFileIsWhole() async throws {
