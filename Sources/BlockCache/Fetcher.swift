@@ -12,13 +12,15 @@ public enum FetchError: Error, Sendable, CustomStringConvertible {
         case .cache(let error): error.description
         }
     }
+
+    var isCancelled: Bool { if case .store(let error) = self { error.kind == .cancelled } else { false } }
 }
 
 public struct FetchSettings: Sendable {
-    /// Requests at once, over all files.
+    /// Requests at once, over all files, that somebody waits for; as many again are made ahead of readers.
     public var concurrency = 16
-    /// Bytes asked for and not yet on the disk, over all files.
-    public var maximumFlightBytes: Int64 = 64 << 20
+    /// Bytes of whole objects that are in memory at once, to be verified before they are stored.
+    public var maximumWholeBytes: Int64 = 32 << 20
     /// Bounds of one request.
     public var minimumRequestBytes: Int64 = 128 << 10
     public var maximumRequestBytes: Int64 = 8 << 20
@@ -30,37 +32,26 @@ public struct FetchSettings: Sendable {
     public init() {}
 }
 
-/// Brings missing pages from the store. Identical and overlapping fetches of a file share their requests.
+/// Brings missing pages from the store, which are there for readers as they come. Overlapping fetches of a file share
+/// their requests; a request that nobody waits for any more is cancelled.
 public final class Fetcher: Sendable {
-    /// A request under way.
-    private final class Flight: Sendable {
-        let range: ByteRange
-        private let landed = Lock(false)
-        private let signal = Signal()
-
-        init(_ range: ByteRange) { self.range = range }
-
-        func finish() {
-            landed.withLock { $0 = true }
-            signal.fire()
-        }
-
-        func wait() async { await signal.wait { self.landed.withLock { $0 } } }
+    private struct Boarding {
+        var flight: FetchFlight
+        var users: Int
     }
 
     /// Rounds of looking what is still missing, when others' requests fail or pages are evicted meanwhile.
     private static let rounds = 16
     private static let roomPollMilliseconds: Int64 = 20
-    /// Present bytes between missing ones that are rather asked for again than left out.
-    private static let gapBytes: Int64 = 32 << 10
 
     private let cache: BlockCache
     private let store: any ObjectStore
     private let settings: FetchSettings
     private let time: any TimeSource
     private let gate: Gate
+    private let aheadGate: Gate
     private let budget: ByteBudget
-    private let flights = Lock([ObjectIdentifier: [Flight]]())
+    private let flights = Lock([ObjectIdentifier: [Boarding]]())
 
     public init(
         cache: BlockCache, store: any ObjectStore, settings: FetchSettings = FetchSettings(),
@@ -71,162 +62,145 @@ public final class Fetcher: Sendable {
         self.settings = settings
         self.time = time
         gate = Gate(limit: settings.concurrency)
-        budget = ByteBudget(limit: settings.maximumFlightBytes)
+        aheadGate = Gate(limit: settings.concurrency)
+        budget = ByteBudget(limit: settings.maximumWholeBytes)
     }
 
-    /// Returns when nothing of `range` is missing (it may be evicted again: read, and fetch again if it is).
+    /// Returns when nothing of `range` is missing (it may be evicted again: read, and fetch again if it is). Ends soon
+    /// when the task is cancelled.
     public func fetch(_ file: CachedFile, _ range: ByteRange, origin: ObjectSource) async throws(FetchError) {
         for _ in 0..<Self.rounds {
             let missing = file.missing(in: range)
             if missing.isEmpty { return }
-            let (own, others) = claim(requests(for: missing), of: file)
-            if let error = await run(own, file, origin) { throw error }
-            for flight in others { await flight.wait() }
+            if Task.isCancelled { throw .store(StoreError(.cancelled, "fetch", key: origin.key)) }
+            let requests = RequestPlan(missing, settings, inParallel: true).requests
+            let boarded = board(requests, of: file, origin, isAhead: false)
+            for flight in boarded { await flight.wait(until: range.upperBound) }
+            let failure = boarded.lazy.filter { $0.origin == origin }.compactMap { $0.failure }
+                .first { !$0.isCancelled }
+            leave(boarded, of: file)
+            if let failure, !file.missing(in: range).isEmpty { throw failure }
         }
         throw .store(StoreError(.unavailable, "fetch", key: origin.key, detail: "evicted again before it was read"))
     }
 
-    /// Joins runs with small gaps and cuts them to sizes that keep the connections busy.
-    private func requests(for missing: [ByteRange]) -> [ByteRange] {
-        var joined: [ByteRange] = []
-        for run in missing {
-            if let last = joined.last, run.lowerBound - last.upperBound <= Self.gapBytes {
-                joined[joined.count - 1] = last.lowerBound..<run.upperBound
-            } else {
-                joined.append(run)
-            }
-        }
-        let total = joined.reduce(0) { $0 + $1.length }
-        let share = total / Int64(max(1, settings.concurrency)) / ReadAhead.blockBytes * ReadAhead.blockBytes
-        let least = max(settings.minimumRequestBytes, min(1 << 20, settings.maximumRequestBytes))
-        let step = min(settings.maximumRequestBytes, max(share, least)) / PageMap.pageBytes * PageMap.pageBytes
-        var requests: [ByteRange] = []
-        for run in joined {
-            var lower = run.lowerBound
-            while lower < run.upperBound {
-                let upper = min(lower + max(step, PageMap.pageBytes), run.upperBound)
-                requests.append(lower..<upper)
-                lower = upper
-            }
-        }
-        return requests
+    /// Begins to fetch what is missing of `range`. Pair with `leave`.
+    func begin(_ file: CachedFile, _ range: ByteRange, origin: ObjectSource, isAhead: Bool) -> [FetchFlight] {
+        let missing = file.missing(in: range)
+        if missing.isEmpty { return [] }
+        return board(RequestPlan(missing, settings, inParallel: false).requests, of: file, origin, isAhead: isAhead)
     }
 
-    /// Those requests that nobody overlaps become flights of this fetch; the others are waited for.
-    private func claim(_ requests: [ByteRange], of file: CachedFile) -> (own: [Flight], others: [Flight]) {
-        flights.withLock { flights in
-            let present = flights[ObjectIdentifier(file)] ?? []
-            var own: [Flight] = []
-            var others: [Flight] = []
+    // MARK: flights
+
+    /// The flights that bring `requests`: those under way that overlap them, and new ones.
+    private func board(
+        _ requests: [ByteRange], of file: CachedFile, _ origin: ObjectSource, isAhead: Bool
+    ) -> [FetchFlight] {
+        var begun: [FetchFlight] = []
+        let boarded = flights.withLock { flights -> [FetchFlight] in
+            var present = flights[ObjectIdentifier(file)] ?? []
+            var boarded: [FetchFlight] = []
             for request in requests {
-                let overlapping = present.filter { $0.range.overlaps(request) }
-                if overlapping.isEmpty { own.append(Flight(request)) }
-                others += overlapping
+                let overlapping = present.indices.filter { present[$0].flight.range.overlaps(request) }
+                for index in overlapping where !boarded.contains(where: { $0 === present[index].flight }) {
+                    present[index].users += 1
+                    boarded.append(present[index].flight)
+                }
+                if !overlapping.isEmpty { continue }
+                let flight = FetchFlight(request, origin, isAhead: isAhead)
+                present.append(Boarding(flight: flight, users: 1))
+                boarded.append(flight)
+                begun.append(flight)
             }
-            if !own.isEmpty { flights[ObjectIdentifier(file)] = present + own }
-            return (own, others)
+            flights[ObjectIdentifier(file)] = present
+            return boarded
         }
+        for flight in begun {
+            flight.start {
+                let failure = await self.fly(flight, file)
+                self.remove(flight, of: file)
+                flight.end(failure)
+            }
+        }
+        return boarded
     }
 
-    private func finish(_ flight: Flight, of file: CachedFile) {
+    /// Who began them doesn't want them any more.
+    func leave(_ boarded: [FetchFlight], of file: CachedFile) {
+        if boarded.isEmpty { return }
+        let abandoned = flights.withLock { flights -> [FetchFlight] in
+            guard var present = flights[ObjectIdentifier(file)] else { return [] }
+            for index in present.indices where boarded.contains(where: { $0 === present[index].flight }) {
+                present[index].users -= 1
+            }
+            let abandoned = present.filter { $0.users == 0 }.map(\.flight)
+            present.removeAll { $0.users == 0 }
+            flights[ObjectIdentifier(file)] = present.isEmpty ? nil : present
+            return abandoned
+        }
+        for flight in abandoned { flight.cancel() }
+    }
+
+    private func remove(_ flight: FetchFlight, of file: CachedFile) {
         flights.withLock { flights in
-            flights[ObjectIdentifier(file)]?.removeAll { $0 === flight }
+            flights[ObjectIdentifier(file)]?.removeAll { $0.flight === flight }
             if flights[ObjectIdentifier(file)]?.isEmpty == true { flights[ObjectIdentifier(file)] = nil }
         }
-        flight.finish()
     }
 
-    /// The first error of the flights, all of which have ended.
-    private func run(_ own: [Flight], _ file: CachedFile, _ origin: ObjectSource) async -> FetchError? {
-        if own.count == 1 { return await fly(own[0], file, origin) }
-        return await withTaskGroup(of: FetchError?.self) { group in
-            for flight in own { group.addTask { await self.fly(flight, file, origin) } }
-            var first: FetchError?
-            for await error in group {
-                guard let error, first == nil else { continue }
-                first = error
-                group.cancelAll()
-            }
-            return first
-        }
-    }
+    // MARK: one request
 
-    private func fly(_ flight: Flight, _ file: CachedFile, _ origin: ObjectSource) async -> FetchError? {
-        defer { finish(flight, of: file) }
-        let bytes = flight.range.length
+    private func fly(_ flight: FetchFlight, _ file: CachedFile) async -> FetchError? {
         do throws(FetchError) {
             // Before anything is held: the uploads that it may wait for fetch as well.
-            try await makeRoom(bytes)
+            try await makeRoom(for: flight)
         } catch {
             return error
         }
-        await budget.take(bytes)
-        await gate.enter()
-        defer {
-            gate.leave()
-            budget.give(bytes)
-        }
-        do throws(FetchError) {
-            if Task.isCancelled { throw .store(StoreError(.cancelled, "fetch", key: origin.key)) }
-            let body = try await body(flight.range, origin)
-            try await land(body, at: flight.range.lowerBound, file)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    private func land(_ body: [UInt8], at offset: Int64, _ file: CachedFile) async throws(FetchError) {
-        do {
-            try file.land(body, at: offset)
-        } catch {
-            guard error.isFull else { throw .cache(error) }
-            _ = cache.evict(bytes: Int64(body.count))
-            do throws(CacheError) {
-                try file.land(body, at: offset)
+        let isWhole = flight.range.lowerBound == 0 && flight.range.upperBound >= flight.origin.sizeBytes
+        let heldBytes = isWhole ? flight.range.length : 0
+        await budget.take(heldBytes)
+        defer { budget.give(heldBytes) }
+        return await (flight.isAhead ? aheadGate : gate).run {
+            do throws(FetchError) {
+                if Task.isCancelled { throw .store(StoreError(.cancelled, "fetch", key: flight.origin.key)) }
+                try await bring(flight, Landing(flight, file, cache))
+                return nil
             } catch {
-                throw .cache(error)
+                return error
             }
         }
     }
 
-    private func makeRoom(_ bytes: Int64) async throws(FetchError) {
+    private func makeRoom(for flight: FetchFlight) async throws(FetchError) {
         let deadline = time.monotonic().adding(milliseconds: settings.roomMilliseconds)
         while true {
-            switch cache.makeRoom(bytes: bytes, forWriting: false) {
+            switch cache.makeRoom(bytes: flight.range.length, forWriting: false) {
             case .available: return
             case .evicting: break
-            case .wait: await time.sleep(milliseconds: Self.roomPollMilliseconds)
+            case .wait:
+                if flight.isAhead { throw .store(StoreError(.cancelled, "fetch", detail: "no room to read ahead")) }
+                await time.sleep(milliseconds: Self.roomPollMilliseconds)
             case .diskFull: throw .cache(CacheError(Errno(ENOSPC), "fetch into", cache.contentDirectory))
             }
-            if time.monotonic() >= deadline || Task.isCancelled {
+            if Task.isCancelled { throw .store(StoreError(.cancelled, "fetch", key: flight.origin.key)) }
+            if time.monotonic() >= deadline {
                 throw .cache(CacheError(Errno(ENOSPC), "fetch into", cache.contentDirectory))
             }
         }
     }
 
-    /// The bytes of `range` of the version `origin`; zeros beyond its end: a file that was cut and whose new version is
-    /// in the bucket may have lost the cut with power loss.
-    private func body(_ range: ByteRange, _ origin: ObjectSource) async throws(FetchError) -> [UInt8] {
-        let inside = range.clamped(to: 0..<max(0, origin.sizeBytes))
-        let beyond = [UInt8](repeating: 0, count: Int(range.length - inside.length))
-        return inside.isEmpty ? beyond : try await exactBody(inside, origin) + beyond
-    }
-
-    /// The bytes of `range`, exactly, of the version `origin`.
-    private func exactBody(_ range: ByteRange, _ origin: ObjectSource) async throws(FetchError) -> [UInt8] {
+    private func bring(_ flight: FetchFlight, _ landing: Landing) async throws(FetchError) {
+        let origin = flight.origin
+        let inside = flight.range.clamped(to: 0..<max(0, origin.sizeBytes))
         var failure = StoreError(.corrupt, "read", key: origin.key)
         for _ in 0..<max(1, settings.attempts) {
             do throws(StoreError) {
-                let body = try await store.read(origin.key, range: range, ifMatch: origin.etag)
-                if let given = body.info.etag, given != origin.etag {
-                    throw StoreError(.conditionFailed, "read", key: origin.key, detail: "another version came")
-                }
-                if Int64(body.bytes.count) == range.length { return body.bytes }
-                failure = StoreError(
-                    .corrupt, "read", key: origin.key,
-                    detail: "\(body.bytes.count) bytes came instead of \(range.length)")
+                guard !inside.isEmpty else { return try landing.takeNothing() }
+                return try await store.read(origin.key, range: inside, ifMatch: origin.etag, into: landing)
             } catch {
+                if let cause = landing.cacheError { throw .cache(cause) }
                 guard error.kind == .corrupt else { throw .store(error) }
                 failure = error
             }

@@ -24,6 +24,10 @@ struct FileState {
     /// Its node has no name: what is changed in it waits for no upload.
     var isNameless = false
     var upload: ActiveUpload?
+    /// While parts of it are sent before it is complete.
+    var partChanges: PartChanges?
+    /// Handles through which it may be written.
+    var writingHandles = 0
     var uploads: UInt64 = 0
     var lastUseMilliseconds: Int64 = 0
     /// What the cache's totals hold for this file.
@@ -82,6 +86,7 @@ struct FileState {
     /// Before the bytes of `range` change.
     mutating func begin(_ range: ByteRange) {
         generation += 1
+        partChanges?.note(range, generation)
         guard let map else {
             upload?.written.insert(range)
             return
@@ -96,6 +101,7 @@ struct FileState {
     /// count as changed here, though what the object has was perhaps never written to the disk.
     mutating func beginResizing(_ range: ByteRange) {
         generation += 1
+        partChanges?.note(range, generation)
         let local = map.map { max(range.lowerBound, $0.originBytes) } ?? range.lowerBound
         if local < range.upperBound { upload?.written.insert(local..<range.upperBound) }
     }

@@ -7,8 +7,6 @@ import Tree
 extension FileSystem {
     /// The largest file: what fits S3's largest object.
     static let maximumFileBytes: Int64 = 5 << 40
-    /// How much more than what is missing is asked for at once.
-    private static let fetchBlockBytes: Int64 = 128 << 10
 
     /// Reads into `buffer`; fewer bytes only at the end of the file. On a hit nothing is allocated and no lock held.
     public func read(
@@ -19,34 +17,24 @@ extension FileSystem {
         switch try cached(file.node.file.read(into: buffer, at: offset)) {
         case .bytes(let count):
             if file.node.takeAccess(), let node = try local(tree.node(file.node.id)) { noteAccess(node) }
-            if !file.node.file.isWhole { fetchAhead(file, ByteRange(offset: offset, length: Int64(buffer.count))) }
+            if !file.node.file.isWhole {
+                fetchAhead(file, ByteRange(offset: offset, length: Int64(buffer.count)), isWaiting: false)
+            }
             return count
         case .missing(let range):
-            fetchAhead(file, ByteRange(offset: offset, length: Int64(buffer.count)))
-            throw .need(.pages(file.node.id, widened(range, file.node.file.sizeBytes)))
+            fetchAhead(file, ByteRange(offset: offset, length: Int64(buffer.count)), isWaiting: true)
+            throw .need(.pages(file.node.id, range))
         }
     }
 
-    private func widened(_ range: ByteRange, _ size: Int64) -> ByteRange {
-        let block = FileSystem.fetchBlockBytes
-        let lower = range.lowerBound / block * block
-        return lower..<max(range.upperBound, min(size, (range.upperBound + block - 1) / block * block))
-    }
-
-    /// Fetches in the background what a sequential reader will want next.
-    private func fetchAhead(_ file: OpenFile, _ range: ByteRange) {
-        let size = file.node.file.sizeBytes
-        let window = file.readAhead.withLock { $0.next(read: range, size: size) }
-        guard !window.isEmpty else { return }
-        let id = file.node.id
-        Task {
-            do throws(Errno) {
-                try await fetch(id, window)
-            } catch {
-                // The reader who comes there asks again and gets the error.
-                log.debug("files", "read-ahead of \(id) failed: \(error)")
-            }
-        }
+    /// Fetches in the background what the reader wants, and will want next.
+    private func fetchAhead(_ file: OpenFile, _ range: ByteRange, isWaiting: Bool) {
+        let content = file.node.file
+        let size = content.sizeBytes
+        let decision = file.readAhead.withLock { $0.next(read: range, size: size, isWaiting: isWaiting) }
+        if decision.isSeek { file.aheadFetches.cancel() }
+        guard !decision.requests.isEmpty, let origin = (try? tree.node(file.node.id))??.origin else { return }
+        file.aheadFetches.start(decision.requests, origin: origin, isWaiting: isWaiting && decision.isSeek)
     }
 
     /// Writes all of `bytes`. With `killPrivileges` the set-id bits go (the writer may not keep them).

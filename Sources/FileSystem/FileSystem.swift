@@ -26,7 +26,7 @@ public final class FileSystem: Sendable {
         /// The kernel may keep the entries of directories.
         public var keepsDirectories = false
         /// The most that is fetched ahead of a sequential reader.
-        public var readAheadBytes: Int64 = 32 << 20
+        public var readAheadBytes: Int64 = 128 << 20
         public init() {}
     }
 

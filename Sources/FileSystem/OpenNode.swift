@@ -49,15 +49,20 @@ final class OpenFile: Sendable {
     /// The process before has opened it.
     let isFormer: Bool
     let readAhead: Lock<ReadAhead>
+    let aheadFetches: AheadFetches
 
-    init(_ node: OpenNode, flags: Int32, maximumWindowBytes: Int64, isFormer: Bool = false) {
+    init(_ node: OpenNode, flags: Int32, _ fetcher: Fetcher, maximumWindowBytes: Int64, isFormer: Bool = false) {
         self.node = node
         self.isFormer = isFormer
         let access = flags & O_ACCMODE
         isReadable = access != O_WRONLY
         isWritable = access != O_RDONLY
+        aheadFetches = AheadFetches(fetcher, node.file)
+        if isWritable { node.file.beginWriting() }
         readAhead = Lock(ReadAhead(maximumWindowBytes: maximumWindowBytes))
     }
+
+    deinit { if isWritable { node.file.endWriting() } }
 }
 
 /// What is open.

@@ -28,7 +28,7 @@ extension FileSystem {
     }
 
     private func opened(_ open: OpenNode, _ flags: Int32, _ route: Route) -> Opened {
-        let handle = add(.file(OpenFile(open, flags: flags, maximumWindowBytes: settings.readAheadBytes)))
+        let handle = add(.file(OpenFile(open, flags: flags, fetcher, maximumWindowBytes: settings.readAheadBytes)))
         return Opened(handle: handle, route: route)
     }
 
@@ -59,6 +59,7 @@ extension FileSystem {
     /// - Parameter isRepeated: the process before may have carried it out already.
     public func release(_ handle: HandleID, isRepeated: Bool = false) throws(Failure) {
         guard case .file(let file) = remove(handle) else { throw Failure(EBADF) }
+        file.aheadFetches.cancel()
         noteUnseenAccess(file.node)
         if !isRepeated { leave(file) }
         endUse(file.node)

@@ -55,9 +55,7 @@ extension FileSystem {
             while true {
                 guard let open = state.withLock({ $0.open[id] }), let origin = try origin(of: id) else { return }
                 do throws(FetchError) {
-                    return try await fetcher.fetch(
-                        open.file, range,
-                        origin: origin)
+                    return try await fetcher.fetch(open.file, range, origin: origin)
                 } catch let error {
                     let failure = BucketError(error, origin)
                     // It may just have been moved, or uploaded anew.

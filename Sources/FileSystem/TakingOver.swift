@@ -12,7 +12,8 @@ extension FileSystem {
         guard let found = (try? tree.node(node)) ?? nil else { return }
         if id.isDirectory { return state.withLock { $0.handles[id] = .directory(node) } }
         guard let open = try? use(found) else { return }
-        let file = OpenFile(open, flags: id.access, maximumWindowBytes: settings.readAheadBytes, isFormer: true)
+        let file = OpenFile(
+            open, flags: id.access, fetcher, maximumWindowBytes: settings.readAheadBytes, isFormer: true)
         let isFirst = state.withLock { state -> Bool in
             guard state.handles[id] == nil else { return false }
             state.handles[id] = .file(file)

@@ -18,13 +18,15 @@ public enum HTTPError: Error, Sendable, Equatable, CustomStringConvertible {
     case bodyTooLarge
     /// The request's body source gave up.
     case sourceFailed
+    /// The answer's receiver gave up.
+    case receiverFailed
     /// This can't be sent (a method, URL or header that is none).
     case invalidRequest(String)
 
     /// Whether the server may have carried the request out.
     public var mayHaveHappened: Bool {
         switch self {
-        case .cancelled, .timedOut, .broken, .bodyTooLarge: true
+        case .cancelled, .timedOut, .broken, .bodyTooLarge, .receiverFailed: true
         case .resolve, .connect, .tls, .sourceFailed, .invalidRequest: false
         }
     }
@@ -39,6 +41,7 @@ public enum HTTPError: Error, Sendable, Equatable, CustomStringConvertible {
         case .broken(let text): "connection broken: \(text)"
         case .bodyTooLarge: "the answer is too large"
         case .sourceFailed: "the body could not be read"
+        case .receiverFailed: "the answer could not be stored"
         case .invalidRequest(let text): "invalid request: \(text)"
         }
     }

@@ -6,18 +6,21 @@ public struct HTTPRequest: Sendable {
     public var url: String
     public var headers: [(name: String, value: String)]
     public var body: HTTPBody
+    /// Takes the answer's body as it comes; nil: it is collected.
+    public var receiver: (any HTTPReceiving)?
     /// How long the answer's body will be about, where the server doesn't say: what to reserve.
     public var expectedBodyBytes: Int?
     public var timeouts: HTTPTimeouts
 
     public init(
         method: String = "GET", url: String, headers: [(name: String, value: String)] = [], body: HTTPBody = .none,
-        expectedBodyBytes: Int? = nil, timeouts: HTTPTimeouts = HTTPTimeouts()
+        receiver: (any HTTPReceiving)? = nil, expectedBodyBytes: Int? = nil, timeouts: HTTPTimeouts = HTTPTimeouts()
     ) {
         self.method = method
         self.url = url
         self.headers = headers
         self.body = body
+        self.receiver = receiver
         self.expectedBodyBytes = expectedBodyBytes
         self.timeouts = timeouts
     }
@@ -42,6 +45,20 @@ public enum HTTPBody: Sendable {
     }
 }
 
+/// Takes the body of an answer piece by piece. Called on a thread of the transport, which moves the bytes of others too:
+/// be quick.
+public protocol HTTPReceiving: Sendable {
+    /// Whether the body of an answer with this status and these headers is wanted in pieces. It is collected otherwise,
+    /// as the bodies of refusals should be.
+    func accepts(status: Int, headers: HTTPHeaders) -> Bool
+    /// In order; each piece but the last is `HTTPSettings.pieceBytes` long. False ends the request with
+    /// `HTTPError.receiverFailed`.
+    func receive(_ piece: UnsafeRawBufferPointer) -> Bool
+}
+
+/// Names in lower case, in the order of the answer, repeated ones kept apart.
+public typealias HTTPHeaders = [(name: String, value: String)]
+
 /// How long a request may take.
 public struct HTTPTimeouts: Sendable, Equatable {
     /// Until the connection stands, TLS included.
@@ -64,16 +81,15 @@ public struct HTTPTimeouts: Sendable, Equatable {
 /// What came back, whatever the status: 404 is an answer, not an `HTTPError`.
 public struct HTTPResponse: Sendable {
     public var status: Int
-    /// Names in lower case, in the order of the answer, repeated ones kept apart.
-    public var headers: [(name: String, value: String)]
-    /// As many bytes as the server announced, if it did.
+    public var headers: HTTPHeaders
+    /// As many bytes as the server announced, if it did; empty if the request's receiver took them.
     public var body: [UInt8]
     /// Whether the request went out twice: a kept-alive connection broke without a byte of an answer, and this is the
     /// answer on a new one. The first copy may have been carried out, so a "condition failed" may be our own doing.
     public var wasRepeated: Bool
 
     public init(
-        status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = [], wasRepeated: Bool = false
+        status: Int, headers: HTTPHeaders = [], body: [UInt8] = [], wasRepeated: Bool = false
     ) {
         self.status = status
         self.headers = headers

@@ -23,6 +23,9 @@ public struct HTTPSettings: Sendable {
     /// Receive and send buffer of a large transfer, in bytes (16 KiB to 512 KiB).
     public var bufferBytes = 512 << 10
 
+    /// What receivers are given at a time, in bytes.
+    public var pieceBytes = 256 << 10
+
     public init() {}
 }
 

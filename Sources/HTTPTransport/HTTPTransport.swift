@@ -34,7 +34,7 @@ public final class HTTPTransport: HTTPSending {
 
     public func send(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
         if let objection = URLParts.objection(to: request) { throw .invalidRequest(objection) }
-        let transfer = Transfer(request, maximumBodyBytes: settings.maximumBodyBytes)
+        let transfer = Transfer(request, settings)
         // The first of the least busy, so that requests made one after the other share a connection.
         let loop = loops.min { $0.load < $1.load } ?? loops[0]
         let result = await withTaskCancellationHandler {

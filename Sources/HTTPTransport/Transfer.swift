@@ -8,7 +8,7 @@ final class Transfer: @unchecked Sendable {
     static let maximumHeaderBytes = 256 << 10
 
     let request: HTTPRequest
-    private let maximumBodyBytes: Int
+    private let settings: HTTPSettings
     private var continuation: CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>?
 
     /// Guarded by the loop's lock.
@@ -23,15 +23,18 @@ final class Transfer: @unchecked Sendable {
     private var headerBytes = 0
     private var announcedBytes: Int?
     private var body: [UInt8] = []
+    /// Where the body goes in pieces; nil: it is collected.
+    private var pieces: BodyPieces?
+    private var isBodyBegun = false
     private var sentOffset: Int64 = 0
     /// How many times the request went out.
     private var sendings = 0
     /// Why a callback stopped the transfer; curl itself only knows that one did.
     private var failure: HTTPError?
 
-    init(_ request: HTTPRequest, maximumBodyBytes: Int) {
+    init(_ request: HTTPRequest, _ settings: HTTPSettings) {
         self.request = request
-        self.maximumBodyBytes = maximumBodyBytes
+        self.settings = settings
     }
 
     func attach(_ continuation: CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>) {
@@ -51,6 +54,7 @@ final class Transfer: @unchecked Sendable {
             let text = easy.message(code, hiding: request.url)
             return .failure(HTTPError(code, text, wasSent: sendings > 0))
         }
+        if let pieces, !pieces.flush() { return .failure(.receiverFailed) }
         return .success(
             HTTPResponse(status: easy.status, headers: headers, body: body, wasRepeated: sendings > 1))
     }
@@ -62,6 +66,8 @@ final class Transfer: @unchecked Sendable {
         sendings += 1
         headers.removeAll(keepingCapacity: true)
         body.removeAll(keepingCapacity: true)
+        pieces = nil
+        isBodyBegun = false
     }
 
     func receiveHeader(_ line: UnsafeRawBufferPointer) -> Bool {
@@ -82,16 +88,31 @@ final class Transfer: @unchecked Sendable {
     }
 
     func receive(_ chunk: UnsafeRawBufferPointer) -> Bool {
-        guard max(announcedBytes ?? 0, body.count + chunk.count) <= maximumBodyBytes else {
+        if !isBodyBegun { beginBody() }
+        if let pieces {
+            if pieces.add(chunk) { return true }
+            failure = .receiverFailed
+            return false
+        }
+        guard max(announcedBytes ?? 0, body.count + chunk.count) <= settings.maximumBodyBytes else {
             failure = .bodyTooLarge
             return false
         }
         if body.isEmpty {
             let expected = announcedBytes ?? request.expectedBodyBytes ?? 0
-            body.reserveCapacity(max(chunk.count, min(expected, maximumBodyBytes)))
+            body.reserveCapacity(max(chunk.count, min(expected, settings.maximumBodyBytes)))
         }
         body.append(contentsOf: chunk)
         return true
+    }
+
+    private func beginBody() {
+        isBodyBegun = true
+        guard let receiver = request.receiver, let easy, receiver.accepts(status: easy.status, headers: headers) else {
+            return
+        }
+        let expected = announcedBytes ?? request.expectedBodyBytes ?? settings.pieceBytes
+        pieces = BodyPieces(receiver, pieceBytes: settings.pieceBytes, bufferBytes: min(expected, settings.pieceBytes))
     }
 
     /// Fills the buffer with the body's next bytes; nil stops the transfer.

@@ -56,11 +56,27 @@ extension Interceptor {
         }
     }
 
+    public func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        try await intercept(LayerCall(operation: .read, key: key)) { [store] () async throws(StoreError) in
+            try await store.read(key, range: range, ifMatch: ifMatch, into: sink)
+        }
+    }
+
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
         try await intercept(LayerCall(operation: .write, key: key)) { [store] () async throws(StoreError) in
             try await store.write(plan, to: key, metadata: metadata, contentType: contentType, condition: condition)
+        }
+    }
+
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        try await intercept(LayerCall(operation: .write, key: key)) { [store] () async throws(StoreError) in
+            try await store.start(key, metadata: metadata, contentType: contentType)
         }
     }
 

@@ -43,6 +43,14 @@ public struct LongKeys: ObjectStore {
         } catch { throw named(error, key) }
     }
 
+    public func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        do throws(StoreError) {
+            try await store.read(place(of: key), range: range, ifMatch: ifMatch, into: sink)
+        } catch { throw named(error, key) }
+    }
+
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
@@ -54,6 +62,14 @@ public struct LongKeys: ObjectStore {
             try await store.write(
                 plan, to: place(of: key), metadata: metadata, contentType: contentType, condition: condition)
         }
+    }
+
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        do throws(StoreError) {
+            return try await store.start(place(of: key), metadata: metadata, contentType: contentType)
+        } catch { throw named(error, key) }
     }
 
     public func copy(

@@ -86,6 +86,15 @@ public final class Metered: Interceptor {
         return body
     }
 
+    public func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        try await intercept(LayerCall(operation: .read, key: key)) { [store] () async throws(StoreError) in
+            try await store.read(key, range: range, ifMatch: ifMatch, into: sink)
+        }
+        meter.change { $0.bytesRead += range.length }
+    }
+
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {

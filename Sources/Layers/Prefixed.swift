@@ -44,6 +44,14 @@ public struct Prefixed: ObjectStore {
         return body
     }
 
+    public func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        try await up { () async throws(StoreError) in
+            try await store.read(try down(key, "read"), range: range, ifMatch: ifMatch, into: sink)
+        }
+    }
+
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
@@ -53,6 +61,14 @@ public struct Prefixed: ObjectStore {
             let info = try await store.write(
                 plan, to: try down(key, "write"), metadata: metadata, contentType: contentType, condition: condition)
             return up(info)
+        }
+    }
+
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        try await up { () async throws(StoreError) in
+            try await store.start(try down(key, "write"), metadata: metadata, contentType: contentType)
         }
     }
 

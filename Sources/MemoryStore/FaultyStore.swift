@@ -131,6 +131,17 @@ public final class FaultyStore: ObjectStore {
         return body
     }
 
+    /// Of a body that comes in pieces, half was given when it turns out to be cut.
+    public func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        var body = try await read(key, range: range, ifMatch: ifMatch)
+        let isCut = Int64(body.bytes.count) < range.length
+        if isCut { body.bytes.removeLast(body.bytes.count % (64 << 10)) }
+        try body.give(to: sink, at: range.lowerBound)
+        if isCut { throw StoreError(.corrupt, "read", key: key, detail: "cut") }
+    }
+
     public func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo {
@@ -141,6 +152,14 @@ public final class FaultyStore: ObjectStore {
         if case .runLate = fault { sent.source = try SentBytes(plan) }
         return try await carryOut(call, fault) { [inner, sent] () async throws(StoreError) in
             try await inner.write(sent, to: key, metadata: metadata, contentType: contentType, condition: condition)
+        }
+    }
+
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        try await perform(StoreCall(.write, key)) { [inner] () async throws(StoreError) in
+            try await inner.start(key, metadata: metadata, contentType: contentType)
         }
     }
 

@@ -17,11 +17,16 @@ public final class MemoryStore: ObjectStore {
     private let features: StoreCapabilities
     private let time: any TimeSource
     private let bucket = Lock(SortedObjects())
+    private let startedPartBytes: Int64?
+    /// The writes that were begun in parts, in order.
+    public let startedWrites = Lock([MemoryStartedWrite]())
 
+    /// - Parameter startedPartBytes: the length of parts that are sent ahead; nil: `start` gives nil.
     public init(
         name: String = "memory://bucket", capabilities: StoreCapabilities = StoreCapabilities(),
-        time: any TimeSource = SystemTime()
+        time: any TimeSource = SystemTime(), startedPartBytes: Int64? = nil
     ) {
+        self.startedPartBytes = startedPartBytes
         self.name = name
         features = capabilities
         self.time = time
@@ -71,12 +76,26 @@ public final class MemoryStore: ObjectStore {
         let bytes = try content(of: plan, key)
         try checkCancelled("write", key)
         let enforced = isEnforced(condition) ? condition : .none
-        let info = describe(key, bytes, parts: plan.segments.count, metadata, contentType)
+        let started = plan.started?.write as? MemoryStartedWrite
+        defer { started?.end() }
+        let info = describe(
+            key, bytes, parts: plan.segments.count, started?.metadata ?? metadata, started?.contentType ?? contentType)
         return try bucket.withLock { bucket throws(StoreError) -> ObjectInfo in
             try bucket.check(enforced, on: key, "write")
             bucket.put(Object(bytes: bytes, info: info))
             return info
         }
+    }
+
+    public func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        try checkCancelled("write", key)
+        try check(key, metadata: metadata, sizeBytes: 0, "write")
+        guard let startedPartBytes else { return nil }
+        let write = MemoryStartedWrite(key, partBytes: startedPartBytes, metadata, contentType)
+        startedWrites.withLock { $0.append(write) }
+        return write
     }
 
     public func copy(
@@ -199,7 +218,11 @@ public final class MemoryStore: ObjectStore {
                 }
                 bytes += base[Int(range.lowerBound)..<Int(range.upperBound)]
             case .new(let range):
-                bytes += try plan.source.bytes(in: range)
+                if let started = plan.started, let write = started.write as? MemoryStartedWrite {
+                    bytes += try write.bytes(in: range, valid: started.parts, from: plan.source)
+                } else {
+                    bytes += try plan.source.bytes(in: range)
+                }
             }
         }
         return bytes

@@ -65,11 +65,23 @@ public protocol ObjectStore: Sendable {
     /// one, the checksum are verified: `.corrupt` otherwise. Callers bound the range: all of it is held in memory.
     func read(_ key: ByteString, range: ByteRange?, ifMatch: ETag?) async throws(StoreError) -> ObjectBody
 
+    /// As above, for a range that lies within the object, with the bytes given away as they come. Bytes of another
+    /// version are not given, nor any that the store states a checksum for before that is verified; what was given
+    /// before a failure is right. All of the range was given when this returns.
+    func read(_ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink) async throws(StoreError)
+
     /// Replaces the key's object by what the plan describes. Returns the new version (key, size, etag; time and
     /// metadata where known). `.conditionFailed` if `condition` doesn't hold, or if the plan's base is gone.
     func write(
         _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
     ) async throws(StoreError) -> ObjectInfo
+
+    /// Begins a write of which parts are sent before the rest is known; nil if this store can't. The metadata and the
+    /// content type given here are the object's. End it by a `write` to the key whose plan names it, whatever comes of
+    /// that, or by `abandon`.
+    func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)?
 
     /// Makes `destination` a copy of the version `etag` (nil: present) of `source`, with this metadata and content type
     /// (nil: the source's own), without the bytes coming here. `source` may be `destination` if metadata is given.

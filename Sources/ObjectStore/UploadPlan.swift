@@ -49,7 +49,21 @@ public struct UploadPlan: Sendable {
         }
     }
 
+    /// What was sent ahead.
+    public struct Started: Sendable {
+        public var write: any StartedWrite
+        /// Those of its parts that have the bytes of this plan.
+        public var parts: Set<Int>
+
+        public init(write: any StartedWrite, parts: Set<Int>) {
+            self.write = write
+            self.parts = parts
+        }
+    }
+
     public var segments: [Segment]
+    /// Only with plans of which all is new.
+    public var started: Started?
     public var base: Base?
     public var source: any ByteSource
 

@@ -6,11 +6,24 @@ import Tree
 
 /// Writes, and what became of them.
 extension Reconciler {
-    /// Records the write that is to come. - Parameter revision: what the content is called, if an object has it.
-    func begin(_ situation: Situation, content: Int64, revision: String? = nil) async throws(BucketError) -> Attempt {
-        let attempt = Attempt(
-            key: situation.wanted, tag: tree.newTag(), name: situation.name.id, node: situation.node.id,
-            content: content, attributes: situation.node.attributes, revision: revision)
+    /// What no node's attributes count as.
+    static let staleAttributes: Int64 = -1
+
+    /// Records the write that is to come.
+    /// - Parameters:
+    ///   - revision: what the content is called, if an object has it.
+    ///   - beginning: what the object was begun with, if that is so: its attributes may have changed since.
+    func begin(
+        _ situation: Situation, content: Int64, revision: String? = nil, _ beginning: EarlyUpload.Beginning? = nil
+    ) async throws(BucketError) -> Attempt {
+        var attempt = Attempt(
+            key: situation.wanted, tag: beginning?.tag ?? tree.newTag(), name: situation.name.id,
+            node: situation.node.id, content: content, attributes: situation.node.attributes, revision: revision)
+        if let beginning, let node = try inTree(tree.node(situation.node.id)),
+            metadata(of: node, for: attempt) != beginning.metadata
+        {
+            attempt.attributes = Reconciler.staleAttributes
+        }
         try inTree(tree.begin(attempt))
         try await durability.reach()
         return attempt

@@ -20,6 +20,8 @@ public final class Reconciler: Sendable {
         public var retry = RetryPolicy(attempts: .max, baseMilliseconds: 250, ceilingMilliseconds: 20_000)
         /// How long to wait before something that the store refused is tried again.
         public var refusedMilliseconds: Int64 = 30_000
+        /// A new file that is still being written is sent ahead, in parts, from this size on.
+        public var earlyBytes: Int64 = 64 << 20
         /// What conflict copies are called after.
         public var hostName = "pail"
         public init() {}
@@ -73,6 +75,7 @@ public final class Reconciler: Sendable {
     let time: any TimeSource
     let log: Log
     let state = Lock(State())
+    let early = Lock([NodeID: EarlyUpload]())
     /// Something was done or became due.
     let progress = Signal()
     private let wake = Signal()
@@ -142,6 +145,11 @@ public final class Reconciler: Sendable {
         let task = loop.withLock { $0 }
         await task?.value
         for task in state.withLock({ Array($0.tasks.values) }) { task.cancel() }
+        state.withLock { $0.running += 1 }
+        Task {
+            await abandonEarly()
+            state.withLock { $0.running -= 1 }
+        }
         let deadline = time.monotonic().adding(milliseconds: Reconciler.endMilliseconds)
         while state.withLock({ $0.running }) > 0, time.monotonic() < deadline { await time.sleep(milliseconds: 5) }
     }

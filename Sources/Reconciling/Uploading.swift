@@ -35,12 +35,29 @@ extension Reconciler {
             throw .versionGone("\(situation.name.name): its content is not in the cache")
         }
         look(at: situation.node.id)
+        if try await sendsAhead(situation, file) {
+            throw .undecided(milliseconds: Reconciler.restPollMilliseconds)
+        }
+        let early = await takeEarly(situation)
+        let result = await catching { () async throws(BucketError) in
+            try await uploadFile(situation, condition, file, early)
+        }
+        // Unless it became the object.
+        await early?.started.write.abandon()
+        try result.get()
+    }
+
+    private func uploadFile(
+        _ situation: Situation, _ condition: Condition, _ file: CachedFile,
+        _ early: (upload: EarlyUpload, started: UploadPlan.Started)?
+    ) async throws(BucketError) {
         // The version is read before the snapshot: a change in between only makes one upload too many. Read after it,
         // a change that the snapshot doesn't have would count as sent.
         guard let version = try inTree(tree.node(situation.node.id))?.content else { return }
         let snapshot = try await snapshot(of: file, situation.name.id)
         let result = await catching { () async throws(BucketError) in
-            try await send(snapshot, file, situation, condition, version: version)
+            if let early { return try await send(early, snapshot, situation, condition, version: version) }
+            return try await send(snapshot, file, situation, condition, version: version)
         }
         let isSent = (try? result.get()) ?? false
         // After power loss, a tree that forgot the upload would not find the content that a clean file stands for.
@@ -80,12 +97,32 @@ extension Reconciler {
         }
     }
 
+    /// Sends what is left of a file of which parts were sent ahead.
+    private func send(
+        _ early: (upload: EarlyUpload, started: UploadPlan.Started), _ snapshot: Snapshot, _ situation: Situation,
+        _ condition: Condition, version: Int64
+    ) async throws(BucketError) -> Bool {
+        guard let node = try inTree(tree.node(situation.node.id)) else { return false }
+        var plan = UploadPlan(whole: snapshot, sizeBytes: snapshot.sizeBytes)
+        // After the snapshot: what it doesn't have of a part is not the part as it was sent.
+        let parts = early.upload.current(early.started.parts).filter {
+            Int64($0 + 1) * early.started.write.partBytes <= snapshot.sizeBytes
+        }
+        if parts.isEmpty {
+            await early.started.write.abandon()
+        } else {
+            plan.started = UploadPlan.Started(write: early.started.write, parts: parts)
+        }
+        let beginning = parts.isEmpty ? nil : early.upload.beginning
+        return try await send(plan, snapshot, situation, node, condition, version: version, beginning)
+    }
+
     private func send(
         _ plan: UploadPlan, _ snapshot: Snapshot, _ situation: Situation, _ node: Node, _ condition: Condition,
-        version: Int64
+        version: Int64, _ beginning: EarlyUpload.Beginning? = nil
     ) async throws(BucketError) -> Bool {
         let attempt = try await begin(
-            situation, content: version, revision: snapshot.isClean ? situation.revision(version) : nil)
+            situation, content: version, revision: snapshot.isClean ? situation.revision(version) : nil, beginning)
         let isSent = try await carryOut(attempt, situation, base: plan.base) { () async throws(StoreError) in
             try await objects.write(
                 plan, to: situation.wanted, metadata: metadata(of: node, for: attempt),

@@ -4,7 +4,7 @@ import Primitives
 
 /// One write in parts: begun, filled in parallel, put together; or taken back if anything fails.
 struct MultipartUpload: Sendable {
-    private struct Done: Sendable {
+    struct Done: Sendable {
         var number: Int
         var etag: ETag
         var crc32c: String?
@@ -32,10 +32,13 @@ struct MultipartUpload: Sendable {
     /// - Parameters:
     ///   - headers: metadata and content type.
     ///   - conditions: for the request that puts the parts together.
-    func run(headers: S3Request.Headers, conditions: S3Request.Headers) async throws(StoreError) -> ObjectInfo {
-        let identifier = try await begin(headers)
+    ///   - started: what was sent ahead: its identifier, and the parts that needn't be sent any more.
+    func run(
+        headers: S3Request.Headers, conditions: S3Request.Headers, started: (identifier: String, done: [Done])? = nil
+    ) async throws(StoreError) -> ObjectInfo {
+        let identifier = if let started { started.identifier } else { try await begin(headers) }
         do {
-            let done = try await sendParts(identifier)
+            let done = try await sendParts(identifier, started?.done ?? [])
             let etag = try await complete(identifier, done, conditions)
             return try await object.info(sizeBytes: plan.sizeBytes, etag: trustsETag ? etag : nil, store: store)
         } catch {
@@ -69,19 +72,27 @@ struct MultipartUpload: Sendable {
 
     // MARK: Parts
 
-    private func sendParts(_ identifier: String) async throws(StoreError) -> [Done] {
+    private func sendParts(_ identifier: String, _ ahead: [Done]) async throws(StoreError) -> [Done] {
         let limit = max(1, store.settings.concurrentParts)
+        let isDone = Set(ahead.map(\.number))
+        let numbers = parts.parts.indices.map { $0 + 1 }.filter { !isDone.contains($0) }
         let result = await withTaskGroup(of: Result<Done, StoreError>.self) { group -> Result<[Done], StoreError> in
-            var done: [Done] = []
-            var next = 0
-            while next < parts.parts.count || done.count < next {
-                if next < parts.parts.count, next - done.count < limit {
-                    let number = next + 1
-                    group.addTask { await self.sendPersistently(number, identifier) }
-                    next += 1
+            var done = ahead
+            var begun = 0
+            var ended = 0
+            while begun < numbers.count || ended < begun {
+                if begun < numbers.count, begun - ended < limit {
+                    let number = numbers[begun]
+                    group.addTask {
+                        await self.persistently { () async throws(StoreError) in
+                            try await self.send(number, identifier)
+                        }
+                    }
+                    begun += 1
                     continue
                 }
                 guard let result = await group.next() else { break }
+                ended += 1
                 switch result {
                 case .success(let part): done.append(part)
                 case .failure(let error):
@@ -94,10 +105,10 @@ struct MultipartUpload: Sendable {
         return try result.get()
     }
 
-    private func sendPersistently(_ number: Int, _ identifier: String) async -> Result<Done, StoreError> {
+    func persistently(_ send: () async throws(StoreError) -> Done) async -> Result<Done, StoreError> {
         var attempt = 1
         while true {
-            do { return .success(try await send(number, identifier)) } catch {
+            do { return .success(try await send()) } catch {
                 guard error.isTransient, attempt < store.partRetries.attempts else { return .failure(error) }
                 var generator = SystemRandomNumberGenerator()
                 let delay = store.partRetries.delayMilliseconds(attempt: attempt, using: &generator)
@@ -121,7 +132,7 @@ struct MultipartUpload: Sendable {
         }
     }
 
-    private func send(_ body: PartBody, _ number: Int, _ identifier: String) async throws(StoreError) -> Done {
+    func send(_ body: PartBody, _ number: Int, _ identifier: String) async throws(StoreError) -> Done {
         let digests = try await body.digests(crc: crc, sha256: !store.client.address.isTLS)
         var request = partRequest(number, identifier)
         request.headers = digests.headers

@@ -49,6 +49,9 @@ struct PartPlan: Equatable, Sendable {
         }
     }
 
+    /// Parts of one size, as they were sent ahead.
+    init(sizeBytes: Int64, partBytes: Int64) { parts = Self.split(0..<sizeBytes, by: partBytes, 1).map { .send($0) } }
+
     /// Adjacent unchanged segments as one range.
     private static func unchangedRuns(_ segments: [UploadPlan.Segment]) -> [ByteRange] {
         var runs: [ByteRange] = []

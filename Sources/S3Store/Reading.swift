@@ -36,6 +36,37 @@ extension S3Store {
         if let range, range.isEmpty || range.lowerBound < 0 {
             return ObjectBody(info: try await head(key, "read", ifMatch: ifMatch), bytes: [])
         }
+        let response = try await client.send(Self.request(key, range, ifMatch))
+        if response.status == 416 {
+            return ObjectBody(info: try await head(key, "read", ifMatch: ifMatch), bytes: [])
+        }
+        let body = try ReadAnswer(response, key: key, range: range).body()
+        try Self.check(body.info, ifMatch, "read")
+        return body
+    }
+
+    public func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        try check(key, "read")
+        var request = Self.request(key, range, ifMatch)
+        let receiver = RangeReceiver(key, range, ifMatch, sink)
+        request.receiver = receiver
+        let response = try await client.send(request)
+        if response.status != 416, receiver.hasBegun { return try receiver.requireAll() }
+        guard response.status != 416 else {
+            throw StoreError(.corrupt, "read", key: key, detail: "nothing came instead of \(range.length) bytes")
+        }
+        let body = try ReadAnswer(response, key: key, range: range).body()
+        try Self.check(body.info, ifMatch, "read")
+        guard Int64(body.bytes.count) == range.length else {
+            throw StoreError(
+                .corrupt, "read", key: key, detail: "\(body.bytes.count) bytes came instead of \(range.length)")
+        }
+        try body.give(to: sink, at: range.lowerBound)
+    }
+
+    private static func request(_ key: ByteString, _ range: ByteRange?, _ ifMatch: ETag?) -> S3Request {
         var request = S3Request("read", "GET", key)
         if let range {
             request.headers.append(("range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)"))
@@ -45,13 +76,7 @@ extension S3Store {
         }
         if let ifMatch { request.headers.append(("if-match", ifMatch.value)) }
         request.headers.append(("x-amz-checksum-mode", "ENABLED"))
-        let response = try await client.send(request)
-        if response.status == 416 {
-            return ObjectBody(info: try await head(key, "read", ifMatch: ifMatch), bytes: [])
-        }
-        let body = try ReadAnswer(response, key: key, range: range).body()
-        try Self.check(body.info, ifMatch, "read")
-        return body
+        return request
     }
 
     /// Not every server heeds If-Match.
@@ -89,14 +114,10 @@ struct ReadAnswer {
         return ObjectBody(info: info, bytes: Array(response.body[lower..<upper]))
     }
 
-    /// `bytes 0-9/100`
     private func part(_ content: String) throws(StoreError) -> ObjectBody {
-        let fields = content.split { " -/".contains($0) }
-        guard fields.count == 4, fields[0] == "bytes", let first = Int64(fields[1]), let last = Int64(fields[2]),
-            let size = Int64(fields[3])
-        else { throw corrupt("Content-Range: \(content)") }
+        guard let (part, size) = ContentRange.parse(content) else { throw corrupt("Content-Range: \(content)") }
         let wanted = range.map { $0.lowerBound..<min($0.upperBound, size) } ?? 0..<size
-        guard first == wanted.lowerBound, last + 1 == wanted.upperBound, response.body.count == wanted.length else {
+        guard part == wanted, response.body.count == wanted.length else {
             throw corrupt("\(response.body.count) bytes of \(content) came for \(wanted)")
         }
         if wanted == 0..<size { try verifyChecksum() }

@@ -111,6 +111,7 @@ final class S3Client: Sendable {
             if error == .sourceFailed, case .part(let body, _) = request.body, let cause = body.sourceError {
                 throw cause
             }
+            if error == .receiverFailed, let cause = request.receiver?.sinkError { throw cause }
             throw StoreError(error, request.operation, request.key)
         }
     }
@@ -145,7 +146,7 @@ final class S3Client: Sendable {
         let stall = request.isSlow ? settings.slowStallMilliseconds : settings.stallMilliseconds
         return HTTPRequest(
             method: request.method, url: "\(address.origin)\(path)\(query)", headers: headers,
-            body: Self.httpBody(request.body), expectedBodyBytes: request.expectedBodyBytes,
+            body: Self.httpBody(request.body), receiver: request.receiver, expectedBodyBytes: request.expectedBodyBytes,
             timeouts: HTTPTimeouts(stallMilliseconds: stall))
     }
 

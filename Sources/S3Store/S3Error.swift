@@ -120,7 +120,7 @@ extension StoreError {
     init(_ error: HTTPError, _ operation: String, _ key: ByteString?) {
         let kind: Kind =
             switch error {
-            case .cancelled, .sourceFailed: .cancelled
+            case .cancelled, .sourceFailed, .receiverFailed: .cancelled
             case .timedOut: .timedOut
             case .bodyTooLarge, .invalidRequest: .refused
             case .resolve, .connect, .tls, .broken: .unavailable

@@ -23,6 +23,8 @@ struct S3Request: Sendable {
     /// Statuses beside 2xx that are an answer and no error.
     var accepted: Set<Int> = []
     var expectedBodyBytes: Int?
+    /// Takes the answer's body as it comes.
+    var receiver: RangeReceiver?
     /// Whether the server may think for long before it answers.
     var isSlow = false
 

@@ -13,6 +13,17 @@ extension S3Store {
         }
         let object = NewObject(key: key, metadata: metadata, contentType: contentType, operation: "write")
         let headers = try object.headers()
+        if let started = plan.started, let write = started.write as? S3StartedWrite {
+            let conditions: S3Request.Headers
+            do {
+                conditions = try await enforce(condition, on: key, "write", WriteRequest.complete.conditions(abilities))
+            } catch {
+                await write.abandon()
+                throw error
+            }
+            return try await write.finish(
+                plan, object, started.parts, conditions, trustsETag: abilities.contains(.completesWithETag))
+        }
         let parts = PartPlan(
             plan.segments, canCopy: abilities.contains(.copiesRanges), partBytes: settings.partBytes,
             copyPartBytes: settings.copyPartBytes)

@@ -69,6 +69,7 @@ final class Life {
         settings.delayMilliseconds = conditions.uploadDelayMilliseconds
         settings.concurrency = conditions.uploadsAtOnce
         settings.refusedMilliseconds = 500
+        settings.earlyBytes = 2 * World.partBytes
         settings.retry = RetryPolicy(attempts: .max, baseMilliseconds: 20, ceilingMilliseconds: 500)
         return settings
     }

@@ -72,5 +72,6 @@ extension World.Conditions {
         losesPower = draw(2) == 0
         hasOthers = draw(3) == 0
         objectsAtStart = draw(3)
+        sendsAhead = draw(2) == 0
     }
 }

@@ -25,7 +25,8 @@ struct Shrinker {
         var best = plan
         let changes: [(inout World.Conditions) -> Void] = [
             { $0.rates = .init() }, { $0.latencyMilliseconds = 0 }, { $0.cacheBytes = 10 << 30 },
-            { $0.syncsToBucket = false }, { $0.uploadsAtOnce = 1 }, { $0.refreshMilliseconds = 600_000 },
+            { $0.syncsToBucket = false }, { $0.sendsAhead = false }, { $0.uploadsAtOnce = 1 },
+            { $0.refreshMilliseconds = 600_000 },
         ]
         for change in changes {
             var trial = best

@@ -18,14 +18,19 @@ final class World: @unchecked Sendable {
         var hasOthers = false
         /// Files that the bucket has before the first mount: the cache has to fetch them.
         var objectsAtStart = 0
+        /// Files of some pages are sent in parts while they are open.
+        var sendsAhead = false
 
         var description: String {
             "faults \(rates.total > 0) late \(rates.runLate > 0) latency \(latencyMilliseconds) "
                 + "refresh \(refreshMilliseconds) delay \(uploadDelayMilliseconds) uploads \(uploadsAtOnce) "
                 + "cache \(cacheBytes) remote sync \(syncsToBucket) power \(losesPower) others \(hasOthers) "
-                + "objects \(objectsAtStart)"
+                + "objects \(objectsAtStart) sends ahead \(sendsAhead)"
         }
     }
+
+    /// What is sent ahead at a time.
+    static let partBytes: Int64 = 4_096
 
     let scheduler = Scheduler()
     let disk: Disk
@@ -46,7 +51,7 @@ final class World: @unchecked Sendable {
         self.conditions = conditions
         self.plant = plant
         self.isTraced = isTraced
-        bucket = MemoryStore(time: scheduler.time)
+        bucket = MemoryStore(time: scheduler.time, startedPartBytes: conditions.sendsAhead ? Self.partBytes : nil)
         witness = Witness(bucket)
         faulty = FaultyStore(witness, seed: seed, rates: conditions.rates, time: scheduler.time)
         disk.clear()

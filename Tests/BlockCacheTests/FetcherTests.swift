@@ -117,4 +117,99 @@ private final class SlowStore: ObjectStore {
         }
         #expect(file.missing(in: 0..<100) == [0..<4096])
     }
+
+    @Test func readersAreWokenAsTheBytesCome() async throws {
+        let (fixture, store) = (try CacheFixture(), PiecewiseStore())
+        let file = try fixture.cache.open(1, originBytes: 4 << 20)
+        let origin = ObjectSource(key: "k", etag: ETag("\"e\""), sizeBytes: 4 << 20)
+        let fetcher = Fetcher(cache: fixture.cache, store: store)
+        let ahead = AheadFetches(fetcher, file)
+        ahead.start([0..<(4 << 20)], origin: origin, isWaiting: false)
+        store.allow(pieces: 2)
+        // The request itself goes on: only these two pieces of it have come.
+        try await fetcher.fetch(file, 0..<(128 << 10), origin: origin)
+        #expect(file.missing(in: 0..<(4 << 20)) == [(128 << 10)..<(4 << 20)])
+        store.allow(pieces: 100)
+        try await fetcher.fetch(file, 0..<(4 << 20), origin: origin)
+        #expect(file.isWhole && store.requests.withLock { $0 } == [0..<(4 << 20)])
+    }
+
+    @Test func whatNobodyWaitsForAnyMoreIsCancelled() async throws {
+        let (fixture, store) = (try CacheFixture(), PiecewiseStore())
+        let file = try fixture.cache.open(1, originBytes: 64 << 20)
+        let origin = ObjectSource(key: "k", etag: ETag("\"e\""), sizeBytes: 64 << 20)
+        let fetcher = Fetcher(cache: fixture.cache, store: store)
+        let ahead = AheadFetches(fetcher, file)
+        let other = AheadFetches(fetcher, file)
+        ahead.start([0..<(4 << 20), (8 << 20)..<(12 << 20)], origin: origin, isWaiting: false)
+        other.start([0..<(1 << 20)], origin: origin, isWaiting: false)
+        await patiently { store.requests.withLock { $0.count } == 2 }
+        ahead.cancel()
+        await patiently { store.cancelled.withLock { $0 } == [(8 << 20)..<(12 << 20)] }
+        store.allow(pieces: 1000)
+        try await fetcher.fetch(file, 0..<(4 << 20), origin: origin)
+        #expect(store.requests.withLock { $0.count } == 2)
+        #expect(!file.missing(in: (8 << 20)..<(9 << 20)).isEmpty)
+    }
+}
+
+/// Zeros without end, a piece of 64 KiB each time one is allowed.
+private final class PiecewiseStore: ObjectStore {
+    let requests = Lock([ByteRange]())
+    let cancelled = Lock([ByteRange]())
+    private let allowed = Lock(0)
+    var name: String { "pieces" }
+
+    func allow(pieces: Int) { allowed.withLock { $0 += pieces } }
+
+    func read(
+        _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
+    ) async throws(StoreError) {
+        requests.withLock { $0.append(range) }
+        let piece = [UInt8](repeating: 0, count: 64 << 10)
+        for offset in stride(from: range.lowerBound, to: range.upperBound, by: 64 << 10) {
+            while !allowed.withLock({ allowed -> Bool in
+                defer { allowed = max(0, allowed - 1) }
+                return allowed > 0
+            }) {
+                if Task.isCancelled {
+                    cancelled.withLock { $0.append(range) }
+                    throw StoreError(.cancelled, "read")
+                }
+                await SystemTime().sleep(milliseconds: 1)
+            }
+            let body = ObjectBody(
+                info: ObjectInfo(key: key, sizeBytes: 0, etag: nil, lastModified: .zero), bytes: piece)
+            try body.give(to: sink, at: offset)
+        }
+    }
+
+    func capabilities() async throws(StoreError) -> StoreCapabilities { StoreCapabilities() }
+    func list(prefix: ByteString, delimited: Bool, from: String?, limit: Int) async throws(StoreError) -> ListPage {
+        ListPage()
+    }
+    func head(_ key: ByteString) async throws(StoreError) -> ObjectInfo { throw StoreError(.notFound, "head") }
+    func read(_ key: ByteString, range: ByteRange?, ifMatch: ETag?) async throws(StoreError) -> ObjectBody {
+        throw StoreError(.unsupported, "read")
+    }
+    func write(
+        _ plan: UploadPlan, to key: ByteString, metadata: Metadata, contentType: String?, condition: Condition
+    ) async throws(StoreError) -> ObjectInfo {
+        throw StoreError(.unsupported, "write")
+    }
+    func copy(
+        _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
+        condition: Condition
+    ) async throws(StoreError) -> ObjectInfo {
+        throw StoreError(.unsupported, "copy")
+    }
+    func delete(_ key: ByteString, condition: Condition) async throws(StoreError) {}
+    func delete(_ keys: [ByteString]) async throws(StoreError) -> [StoreError?] { [] }
+    func removeLeftovers(olderThanMilliseconds: Int64) async throws(StoreError) -> Int { 0 }
+}
+
+/// Waits for `condition`, and fails if it doesn't come.
+private func patiently(_ condition: @Sendable () -> Bool) async {
+    for _ in 0..<5000 where !condition() { await SystemTime().sleep(milliseconds: 1) }
+    #expect(condition())
 }

@@ -93,6 +93,55 @@ def test_killed_during_an_upload(mounts, bucket):
     assert bucket.get("a") == content
 
 
+@pytest.mark.on("seaweedfs")
+@pytest.mark.timeout(180)
+def test_killed_while_a_file_is_sent_ahead(mounts, bucket):
+    """A large file is being written, and parts of it are in the bucket already."""
+    def parts():
+        uploads = bucket.client.list_multipart_uploads(Bucket=bucket.name).get("Uploads", [])
+        return sum(
+            len(bucket.client.list_parts(Bucket=bucket.name, Key=upload["Key"], UploadId=upload["UploadId"])
+                .get("Parts", [])) for upload in uploads)
+
+    mount = mounts(bucket)
+    choose, written = random.Random(6), []
+    def write_until(condition):
+        while not condition() and len(written) < 400:
+            for _ in range(4):
+                written.append(choose.randbytes(1 << 20))
+                os.write(file, written[-1])
+            time.sleep(0.05)
+        assert condition(), "no part was sent while the file was written"
+
+    file = os.open(mount.path / "big", os.O_CREAT | os.O_WRONLY)
+    write_until(lambda: len(written) >= 80)
+    write_until(lambda: parts() >= 2)
+    assert bucket.keys() == {}
+    mount.kill()
+    with pytest.raises(OSError):
+        os.close(file)
+    assert bucket.keys() == {}
+    mount.mount()
+    expected = b"".join(written)
+    assert (mount.path / "big").read_bytes() == expected
+    mount.flush()
+    assert bucket.get("big") == expected
+    # Without a death the parts are used.
+    written.clear()
+    file = os.open(mount.path / "other", os.O_CREAT | os.O_WRONLY)
+    before = parts()
+    write_until(lambda: len(written) >= 80)
+    write_until(lambda: parts() >= before + 2)
+    os.pwrite(file, b"changed", 1000)
+    os.close(file)
+    mount.flush()
+    expected = b"".join(written)
+    assert bucket.get("other") == expected[:1000] + b"changed" + expected[1007:]
+    stated = float(bucket.metadata("other")["mtime"])
+    assert abs(stated - os.stat(mount.path / "other").st_mtime) < 1e-6
+    assert bucket.keys().keys() == {"big", "other"}
+
+
 def test_open_file_of_a_killed_daemon(mount, bucket):
     file = os.open(mount.path / "a", os.O_CREAT | os.O_WRONLY)
     content = b"x" * 5000

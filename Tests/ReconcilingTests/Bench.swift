@@ -29,6 +29,8 @@ final class Bench: Sendable {
         var delayMilliseconds: Int64 = 20
         var concurrency = 4
         var seed: UInt64 = 1
+        /// The length of the parts in which files are sent ahead, from four of them on; nil: none is.
+        var earlyPartBytes: Int64?
     }
 
     let directory: String
@@ -43,7 +45,7 @@ final class Bench: Sendable {
         self.settings = settings
         directory = Bench.temporary + "/pail-reconciling-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        memory = MemoryStore(capabilities: settings.capabilities)
+        memory = MemoryStore(capabilities: settings.capabilities, startedPartBytes: settings.earlyPartBytes)
         store = FaultyStore(memory, seed: settings.seed, time: FastTime())
     }
 
@@ -117,6 +119,7 @@ final class Session: Sendable {
         settings.delayMilliseconds = bench.settings.delayMilliseconds
         settings.concurrency = bench.settings.concurrency
         settings.settleMilliseconds = 50
+        if let part = bench.settings.earlyPartBytes { settings.earlyBytes = 4 * part }
         settings.retry = RetryPolicy(attempts: .max, baseMilliseconds: 5, ceilingMilliseconds: 100)
         settings.refusedMilliseconds = 100
         reconciler = Reconciler(
@@ -212,7 +215,7 @@ final class Session: Sendable {
     }
 
     @discardableResult
-    private func write(_ bytes: [UInt8], to file: CachedFile, at offset: Int64) throws -> WriteOutcome {
+    func write(_ bytes: [UInt8], to file: CachedFile, at offset: Int64) throws -> WriteOutcome {
         let result = bytes.withUnsafeBytes { buffer in Result { try file.write(buffer, at: offset) } }
         return try result.get()
     }

@@ -104,6 +104,14 @@ final class Lifeline: ObjectStore {
         }
     }
 
+    func start(
+        _ key: ByteString, metadata: Metadata, contentType: String?
+    ) async throws(StoreError) -> (any StartedWrite)? {
+        try await perform("start \(key)") { () async throws(StoreError) in
+            try await inner.start(key, metadata: metadata, contentType: contentType)
+        }
+    }
+
     func copy(
         _ source: ByteString, etag: ETag?, to destination: ByteString, metadata: Metadata?, contentType: String?,
         condition: Condition
