@@ -1,12 +1,13 @@
 """What is measured: something with a directory, a cache, and a bucket behind."""
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pail
 from pail import PAIL, detach, environment, is_mounted
-from step import Failed, step, until
+from step import Failed, drop_page_cache, step, until
 
 READY_SECONDS = 60
 
@@ -25,7 +26,6 @@ class Contestant:
         self.path = self.base / "mount"
         self.cache = self.base / "cache"
         self.path.mkdir(parents=True)
-        self.prepared = False
 
     def prepare(self):
         """What is done once for a bucket, before the first mount."""
@@ -43,10 +43,15 @@ class Contestant:
             return len(sizes) == count and sum(sizes) == size
         until(settled, "everything in the bucket", pause=0.2)
 
-    def remount_cold(self):
-        """Mounted anew, with an empty cache; the kernel's caches are dropped by whoever wants that."""
-        self.umount()
+    def clear(self):
+        """Empties the cache; not while it is mounted."""
         shutil.rmtree(self.cache, ignore_errors=True)
+
+    def remount_cold(self):
+        """Mounted anew, with an empty cache; the kernel's caches are dropped, too, as far as that is allowed."""
+        self.umount()
+        self.clear()
+        drop_page_cache()
         self.mount()
 
     def processes(self):
@@ -63,16 +68,18 @@ class Contestant:
                 pass
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def resident_bytes(self, peak=False):
-        """Resident memory of the mount's processes together, now or at its highest."""
-        total, wanted = 0, "VmHWM:" if peak else "VmRSS:"
+    def resident_bytes(self):
+        """Resident memory of the mount's processes together; what they share of a program's file counts once."""
+        total = largest_file = 0
         for process in self.processes():
             try:
-                lines = Path(f"/proc/{process}/status").read_text().splitlines()
+                text = Path(f"/proc/{process}/status").read_text()
             except OSError:
                 continue
-            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted))
-        return total
+            kilobytes = {name: int(value) for name, value in re.findall(r"^(Rss\w+):\s+(\d+) kB", text, re.M)}
+            total += kilobytes.get("RssAnon", 0) + kilobytes.get("RssShmem", 0)
+            largest_file = max(largest_file, kilobytes.get("RssFile", 0))
+        return (total + largest_file) * 1024
 
     def end(self):
         """Whatever happened before: no process, no mount, no files."""
@@ -91,7 +98,7 @@ class Disk(Contestant):
         pass
 
     def remount_cold(self):
-        pass
+        drop_page_cache()
 
     def drain(self, count, size):
         pass

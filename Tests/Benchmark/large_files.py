@@ -118,6 +118,9 @@ class Cold(Scenario):
 
     def raw(self, bucket):
         size = self.all.options.size * MIB
-        connections = 16 if self.all.options.wan else 4
-        drop_page_cache()
-        self.note(self.sequential, "raw", size / MIB / raw.download(bucket, "large", size, connections))
+        seconds = []
+        # On loopback the processors are the limit: fewer may be faster.
+        for connections in (16,) if self.all.options.wan else (4, 16):
+            drop_page_cache()
+            seconds.append(raw.download(bucket, "large", size, connections))
+        self.note(self.sequential, "raw", size / MIB / min(seconds))

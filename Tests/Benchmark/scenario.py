@@ -1,13 +1,11 @@
 """A piece of the benchmark that gives some rows; what all such pieces share."""
-import os
 import random
 import re
 import tempfile
-import urllib.request
 from pathlib import Path
 
-import buckets
 import raw
+from server import new_bucket, remove_bucket
 from step import step
 
 MIB = 1 << 20
@@ -31,11 +29,17 @@ class Scenario:
         """Key to path: what is in the bucket. None: nothing, and the bucket is the contestant's own."""
         return None
 
+    def bucket(self, kind):
+        """The bucket that all contestants of this kind share; None if each has its own."""
+        files = self.files()
+        return self.all.bucket_with(files, kind) if files else None
+
     def run(self, contestant):
         raise NotImplementedError
 
     def raw(self, bucket):
-        """The same without a mount; a number for each row it notes."""
+        """The same without a mount."""
+        raise NotImplementedError
 
     def note(self, row, contestant, value):
         name = contestant if isinstance(contestant, str) else contestant.name
@@ -93,17 +97,3 @@ class Surroundings:
     def close(self):
         for bucket in self.filled.values():
             remove_bucket(bucket)
-
-
-def new_bucket():
-    return buckets.make("seaweedfs", None)
-
-
-def remove_bucket(bucket):
-    """At one stroke: ten thousand deletions take longer than what is measured."""
-    request = urllib.request.Request(
-        f"{os.environ['PAIL_TEST_SEAWEEDFS_FILER']}/buckets/{bucket.name}?recursive=true", method="DELETE")
-    try:
-        urllib.request.urlopen(request, timeout=120).read()
-    except OSError:
-        bucket.remove()

@@ -6,7 +6,7 @@ import time
 
 from result import Row
 from scenario import Scenario
-from step import Failed, drop_page_cache, step, timed, work
+from step import Failed, step, timed, work
 
 # Git looks at nothing but the tree itself, and does in the foreground what it does.
 GIT = {
@@ -35,7 +35,6 @@ class ManyFiles(Scenario):
             self.note(self.durable, contestant, count / (time.monotonic() - begin))
         if self.all.wants(self.cold):
             contestant.remount_cold()
-            drop_page_cache()
         cold = timed("ls", "-l", many)
         if contestant.mounts:
             self.note(self.cold, contestant, cold)
@@ -75,7 +74,7 @@ class SourceTree(Scenario):
         if self.all.wants(self.status):
             status = ["git", "-C", tree, "status", "--porcelain"]
             # The first one looks into every file, whose inode numbers are new to it.
-            if step(*status, environment=os.environ | GIT):
+            if step(*status, environment=os.environ | GIT, shows=True):
                 raise Failed("git finds changes in what tar has unpacked")
             self.note(self.status, contestant, min(timed(*status, environment=os.environ | GIT) for _ in range(3)))
         if self.all.wants(self.removed):

@@ -13,12 +13,13 @@ class Failed(Exception):
     """What a contestant couldn't do; the text goes below the table."""
 
 
-def step(*command, seconds=SECONDS, environment=None, directory=None):
-    """Runs a command to its end and gives its output. Raises Failed after `seconds`, or if it exits with anything but 0."""
+def step(*command, seconds=SECONDS, environment=None, shows=False):
+    """Runs a command to its end and gives its output if it `shows` some. Raises Failed after `seconds`, or if it exits
+    with anything but 0."""
     command = [str(part) for part in command]
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        env=environment, cwd=directory, text=True, errors="replace")
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if shows else subprocess.DEVNULL,
+        stderr=subprocess.PIPE, start_new_session=True, env=environment, text=True, errors="replace")
     try:
         output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -46,7 +47,7 @@ def timed(*command, **options):
 
 def work(*arguments, **options):
     """Seconds of each pass of a piece of work.c."""
-    return [float(line) for line in step(WORK, *arguments, **options).split()]
+    return [float(line) for line in step(WORK, *arguments, shows=True, **options).split()]
 
 
 def until(condition, what, seconds=SECONDS, pause=0.05):
