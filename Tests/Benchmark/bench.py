@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from contestant import Disk, Pail, PailPassthrough
 from large_files import Cached, Cold, Writing
 from pail import is_mounted
-from peers import JuiceFS, Rclone, S3fs, WeedMount
+from peers import JuiceFS, PassthroughLL, Rclone, S3fs, WeedMount
 from resources import ManyNodes, Memory
 from result import Results
 from scenario import Surroundings
@@ -26,8 +26,9 @@ from table import table
 OWN = [Pail, PailPassthrough]
 PEERS = [Rclone, S3fs, JuiceFS, WeedMount]
 MOUNTS = {kind.name: kind for kind in [*OWN, *PEERS]}
-BESIDE = ["disk", "raw"]
-NAMES = BESIDE + list(MOUNTS)
+BESIDE = {"disk": Disk, "passthrough_ll": PassthroughLL, "raw": Disk}
+KINDS = BESIDE | MOUNTS
+NAMES = list(KINDS)
 SCENARIOS = [Cached, Writing, Cold, ManyFiles, SourceTree, Memory, ManyNodes]
 TROUBLE = (Failed, OSError, AssertionError, ClientError, BotoCoreError)
 
@@ -66,7 +67,7 @@ def chosen(surroundings):
 
 def measure(scenario, name, surroundings):
     """One contestant, once."""
-    kind, base, contestant, own_bucket = MOUNTS.get(name, Disk), surroundings.base(), None, None
+    kind, base, contestant, own_bucket = KINDS[name], surroundings.base(), None, None
     try:
         bucket = scenario.bucket(kind)
         if bucket is None:
@@ -79,9 +80,9 @@ def measure(scenario, name, surroundings):
             contestant.prepare()
         drop_page_cache()
         contestant.mount()
-        if name == "disk":
+        if not contestant.has_bucket:
             for key, source in (scenario.files() or {}).items():
-                os.link(source, contestant.path / key)
+                os.link(source, contestant.behind / key)
         scenario.run(contestant)
     except TROUBLE as error:
         surroundings.results.fail(scenario, name, f"{error or type(error).__name__}")

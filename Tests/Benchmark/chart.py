@@ -6,7 +6,7 @@ COLOURS = {"own": "#1a6fb5", "base": "#7a7a7a", "peer": "#d0894f"}
 
 
 def kind_of(name):
-    return "base" if name in ("disk", "raw") else "own" if name.startswith("pail") else "peer"
+    return "base" if name in ("disk", "raw", "passthrough_ll") else "own" if name.startswith("pail") else "peer"
 
 
 def figure(value):

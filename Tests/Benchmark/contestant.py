@@ -17,6 +17,7 @@ class Contestant:
 
     name: str
     mounts = True
+    has_bucket = True
     # Whether it shows the objects of a bucket as files, so that all can share one that was filled beside them.
     plain_objects = True
 
@@ -26,6 +27,11 @@ class Contestant:
         self.path = self.base / "mount"
         self.cache = self.base / "cache"
         self.path.mkdir(parents=True)
+
+    @property
+    def behind(self):
+        """Where files have to be that one without a bucket shows."""
+        return self.path
 
     def prepare(self):
         """What is done once for a bucket, before the first mount."""
@@ -89,7 +95,7 @@ class Contestant:
 class Disk(Contestant):
     """The same work on the file system that the caches are on."""
     name = "disk"
-    mounts = False
+    mounts = has_bucket = False
 
     def mount(self):
         self.path.mkdir(exist_ok=True)

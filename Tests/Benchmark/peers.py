@@ -1,6 +1,7 @@
 """The other mounts, each with the options that its makers advise for an object store, caches on the same disk."""
 import os
 import urllib.parse
+from pathlib import Path
 
 from contestant import Peer
 from step import Failed, step, timed, until
@@ -79,3 +80,28 @@ class JuiceFS(Peer):
         until(lambda: not staged(), "everything in the bucket", pause=0.1)
         if not self.bucket.keys():
             raise Failed("juicefs has put nothing into the bucket")
+
+
+class PassthroughLL(Peer):
+    """libfuse's example in C, before a directory: no peer, but what any daemon between kernel and disk costs."""
+    name = "passthrough_ll"
+    has_bucket = False
+    source = Path("/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c")
+
+    def command(self):
+        program, behind = self.base / "passthrough_ll", self.behind
+        behind.mkdir(exist_ok=True)
+        if not program.exists():
+            flags = step("pkg-config", "--cflags", "--libs", "fuse3", shows=True).split()
+            step("gcc", "-O2", "-w", "-o", program, self.source, *flags)
+        return [program, "-f", "-o", f"source={behind},cache=always,timeout=3600,allow_other", self.path]
+
+    @property
+    def behind(self):
+        return self.base / "behind"
+
+    def clear(self):
+        pass
+
+    def drain(self, count, size):
+        pass

@@ -18,7 +18,7 @@ GIT = {
 
 class ManyFiles(Scenario):
     name = "many files"
-    beside = ("disk",)
+    beside = ("disk", "passthrough_ll")
     closed = Row("create files of 4 KiB, closed", "1/s", "disk", True)
     durable = Row("create files of 4 KiB, until in the bucket", "1/s", "", True)
     cold = Row("ls -l of their directory, cold", "s")
@@ -30,13 +30,13 @@ class ManyFiles(Scenario):
         count, many = self.all.options.files, contestant.path / "many"
         begin = time.monotonic()
         self.note(self.closed, contestant, count / work("create", many, count)[0])
-        if contestant.mounts:
+        if contestant.has_bucket:
             contestant.drain(count, count * 4096)
             self.note(self.durable, contestant, count / (time.monotonic() - begin))
         if self.all.wants(self.cold):
             contestant.remount_cold()
         cold = timed("ls", "-l", many)
-        if contestant.mounts:
+        if contestant.has_bucket:
             self.note(self.cold, contestant, cold)
         self.note(self.warm, contestant, min(timed("ls", "-l", many) for _ in range(3)))
         if self.all.wants(self.renamed):
@@ -45,7 +45,7 @@ class ManyFiles(Scenario):
 
 class SourceTree(Scenario):
     name = "source tree"
-    beside = ("disk",)
+    beside = ("disk", "passthrough_ll")
     unpacked = Row("untar of a source tree", "s", "disk")
     status = Row("git status in it, warm", "s", "disk")
     removed = Row("rm -rf of it", "s", "disk")

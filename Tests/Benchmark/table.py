@@ -1,4 +1,4 @@
-"""The results as Markdown: medians, and how many times as good Pail is as the disk or raw, and as the best peer."""
+"""The results as Markdown: medians, and how many times as good Pail is as a row's base, and as the best peer."""
 
 
 def figure(value):
@@ -26,15 +26,15 @@ def table(results, own, peers):
     """`own`: the contestants that are Pail, each with two columns of ratios, where more than 1 is better."""
     names = results.names
     heads = [f"{name} / {other}" for name in own for other in ("base", "best peer")]
-    lines = ["| | " + " | ".join([*names, *heads]) + " |", "|---" * (1 + len(names) + len(heads)) + "|"]
+    lines = ["| | " + " | ".join([*names, "base", *heads]) + " |", "|---" * (2 + len(names) + len(heads)) + "|"]
     for row in results.rows:
-        cells = [cell(results, row, name) for name in names]
+        cells = [cell(results, row, name) for name in names] + [row.base]
         rival = best_peer(results, row, peers)
         for name in own:
             cells.append(times(results.times_as_good(row, name, row.base)))
             cells.append(times(results.times_as_good(row, name, rival)))
         lines.append(f"| {row.name}, {row.unit} | " + " | ".join(cells) + " |")
-    lines += ["", "Base: the disk, or raw. Ratios: how many times as good."]
+    lines += ["", "Ratios: how many times as good, more than 1 is better."]
     for (scenario, contestant), (_, reasons) in results.failures.items():
         lines += [f"\n{contestant} failed at {scenario}: {reason}" for reason in reasons]
     return "\n".join(lines)

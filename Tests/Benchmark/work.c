@@ -6,6 +6,7 @@
 //   work change FILE COUNT           4 KiB writes at random offsets, closed
 //   work create DIRECTORY COUNT      new files of 4 KiB, each closed
 //   work stat DIRECTORY              lists it, and stats each entry
+//   work drop FILE                   its pages leave the kernel's cache, other files' stay
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -140,6 +141,12 @@ static void stat_all(void) {
     closedir(directory);
 }
 
+static void drop(void) {
+    int file = opened(O_RDONLY);
+    check(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) == 0, path);
+    close(file);
+}
+
 static void random_threads(long threads) {
     pthread_t all[threads];
     for (long i = 0; i < threads; i++) check(pthread_create(&all[i], NULL, read_random, (void *)i) == 0, "thread");
@@ -165,6 +172,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(what, "change")) timed(change, 1);
     else if (!strcmp(what, "create")) timed(create, 1);
     else if (!strcmp(what, "stat")) timed(stat_all, 1);
+    else if (!strcmp(what, "drop")) drop();
     else if (!strcmp(what, "random")) {
         double begin = now();
         random_threads(argc > 4 ? atol(argv[4]) : 1);
