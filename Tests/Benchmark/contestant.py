@@ -20,6 +20,8 @@ class Contestant:
     has_bucket = True
     # Whether it shows the objects of a bucket as files, so that all can share one that was filled beside them.
     plain_objects = True
+    # What a user knows of the work ahead, and may choose options by.
+    reads_at_random = False
 
     def __init__(self, bucket, base):
         self.bucket = bucket

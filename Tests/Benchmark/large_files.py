@@ -125,12 +125,12 @@ class Cold(Scenario):
             self.note(self.sequential, contestant, size / MIB / work("read", file, 1)[0])
             self.note(self.cpu, contestant, cpu_per_gib(contestant, before, size))
             step("cmp", file, self.all.noise("large", size))
+        if self.all.wants(self.at_random):
+            contestant.reads_at_random = True
             contestant.remount_cold()
             step("ls", contestant.path)
-        if self.all.wants(self.at_random):
-            drop_page_cache()
             # So few that most find nothing that another has fetched.
-            each = max(5, self.all.options.size // 10)
+            each = max(5, self.all.options.size // 20)
             self.note(self.at_random, contestant, self.readers * each / work("random", file, each, self.readers)[0])
 
     def raw(self, bucket):
