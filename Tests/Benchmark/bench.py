@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from contestant import Disk, Pail, PailPassthrough
 from large_files import Cached, Cold, Writing
+from overwriting import Overwriting
 from pail import is_mounted
 from peers import JuiceFS, PassthroughLL, Rclone, S3fs, WeedMount
 from resources import ManyNodes, Memory
@@ -29,7 +30,7 @@ MOUNTS = {kind.name: kind for kind in [*OWN, *PEERS]}
 BESIDE = {"disk": Disk, "passthrough_ll": PassthroughLL, "raw": Disk}
 KINDS = BESIDE | MOUNTS
 NAMES = list(KINDS)
-SCENARIOS = [Cached, Writing, Cold, ManyFiles, SourceTree, Memory, ManyNodes]
+SCENARIOS = [Cached, Writing, Overwriting, Cold, ManyFiles, SourceTree, Memory, ManyNodes]
 TROUBLE = (Failed, OSError, AssertionError, ClientError, BotoCoreError)
 
 

@@ -20,6 +20,7 @@ class Contestant:
     has_bucket = True
     # Whether it shows the objects of a bucket as files, so that all can share one that was filled beside them.
     plain_objects = True
+    speaks_s3 = True
     # What a user knows of the work ahead, and may choose options by.
     reads_at_random = False
 
@@ -50,6 +51,9 @@ class Contestant:
             sizes = self.bucket.keys().values()
             return len(sizes) == count and sum(sizes) == size
         until(settled, "everything in the bucket", pause=0.2)
+
+    def hurry(self):
+        """Brings what was written into the bucket now, where that can be asked for."""
 
     def clear(self):
         """Empties the cache; not while it is mounted."""
@@ -132,8 +136,11 @@ class Pail(Contestant):
     def umount(self):
         self.command("umount", self.path)
 
-    def drain(self, count, size):
+    def hurry(self):
         self.command("flush", self.path)
+
+    def drain(self, count, size):
+        self.hurry()
         sizes = self.bucket.keys().values()
         if (len(sizes), sum(sizes)) != (count, size):
             raise Failed("pail flush returned before everything was in the bucket")

@@ -46,6 +46,7 @@ class S3fs(Peer):
 class WeedMount(Peer):
     """Not through S3: on the filer and the volumes of the same SeaweedFS, where a bucket is a directory."""
     name = "weed"
+    speaks_s3 = False
 
     def command(self):
         filer = urllib.parse.urlsplit(os.environ["PAIL_TEST_SEAWEEDFS_FILER"]).netloc

@@ -24,7 +24,8 @@ def cell(results, row, name):
 
 def table(results, own, peers):
     """`own`: the contestants that are Pail, each with two columns of ratios, where more than 1 is better."""
-    names = results.names
+    names = [name for name in results.names if any(cell(results, row, name) for row in results.rows)]
+    own = [name for name in own if name in names]
     heads = [f"{name} / {other}" for name in own for other in ("base", "best peer")]
     lines = ["| | " + " | ".join([*names, "base", *heads]) + " |", "|---" * (2 + len(names) + len(heads)) + "|"]
     for row in results.rows:
