@@ -49,11 +49,15 @@ class Results:
         return statistics.median(values) if values else None
 
     def times_as_good(self, row, one, other):
-        """How many times as fast, or as small, `one` is as `other`; None if either has no figure."""
-        mine, theirs = self.median(row, one), self.median(row, other)
+        """How many times as fast, or as small, `one` is as `other`: the median of the rounds' ratios, since the machine may
+        be busier in one round than in the next. None if either has no figure."""
+        mine, theirs = self.samples[row].get(one), self.samples[row].get(other)
         if not mine or not theirs:
             return None
-        return mine / theirs if row.more_is_better else theirs / mine
+        if len(mine) != len(theirs):
+            mine, theirs = [statistics.median(mine)], [statistics.median(theirs)]
+        ratios = [first / second for first, second in zip(mine, theirs)]
+        return statistics.median(ratios if row.more_is_better else [1 / ratio for ratio in ratios])
 
     def write(self, folder, about):
         """samples.json, and a chart for each row."""
