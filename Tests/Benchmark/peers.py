@@ -21,8 +21,8 @@ class Rclone(Peer):
     @classmethod
     def copy(cls, bucket, source):
         """Seconds that `rclone copy` takes to bring a file up."""
-        return timed("rclone", "copy", source, f"b:{bucket.name}/copied", "--s3-upload-concurrency", "8", "--s3-chunk-size",
-                     "16M", environment=os.environ | bucket.environment | cls.settings(bucket))
+        return timed("rclone", "copy", source, f"b:{bucket.name}/copied", "--s3-upload-concurrency", "8",
+                     "--s3-chunk-size", "16M", environment=os.environ | bucket.environment | cls.settings(bucket))
 
     def command(self):
         self.environment |= self.settings(self.bucket)

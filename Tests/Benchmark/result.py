@@ -49,8 +49,8 @@ class Results:
         return statistics.median(values) if values else None
 
     def times_as_good(self, row, one, other):
-        """How many times as fast, or as small, `one` is as `other`: the median of the rounds' ratios, since the machine may
-        be busier in one round than in the next. None if either has no figure."""
+        """How many times as fast, or as small, `one` is as `other`: the median of the rounds' ratios, since the machine
+        may be busier in one round than in the next. None if either has no figure."""
         mine, theirs = self.samples[row].get(one), self.samples[row].get(other)
         if not mine or not theirs:
             return None

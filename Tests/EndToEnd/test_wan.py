@@ -28,8 +28,12 @@ def test_a_slow_network(place):
             get = network.at_client(
                 "curl", "-sf", "--max-time", "60", "-o", place / "got", "-w", "%{time_connect} %{time_total}",
                 f"http://{SERVER}:8000/body")
-            result = wait_until(
-                lambda: (found := run(*get, check=False, timeout=70, **namespaces)).returncode == 0 and found, 60, "curl")
+
+            def fetch():
+                result = run(*get, check=False, timeout=70, **namespaces)
+                return result if result.returncode == 0 else None
+
+            result = wait_until(fetch, 60, "curl")
         finally:
             server.kill()
             server.wait()
