@@ -185,12 +185,16 @@ class Peer(Contestant):
         return lines[-1][-200:] if lines else "without a word"
 
     def umount(self):
-        until(lambda: subprocess.run(["umount", self.path], capture_output=True, timeout=60).returncode == 0,
-              f"{self.name} to unmount", 60, 0.2)
+        until(self.try_umount, f"{self.name} to unmount", 60, 0.2)
         try:
             self.daemon.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def try_umount(self):
+        """Only root may do it with umount."""
+        command = ["umount"] if os.geteuid() == 0 else ["fusermount3", "-u"]
+        return subprocess.run([*command, self.path], capture_output=True, timeout=60).returncode == 0
 
     def processes(self):
         """All of the daemon's session: juicefs has a parent that watches."""

@@ -97,7 +97,7 @@ class PassthroughLL(Peer):
         if not program.exists():
             flags = step("pkg-config", "--cflags", "--libs", "fuse3", shows=True).split()
             step("gcc", "-O2", "-w", "-o", program, self.source, *flags)
-        return [program, "-f", "-o", f"source={behind},cache=always,timeout=3600,allow_other", self.path]
+        return [program, "-f", "-o", f"source={behind},cache=always,timeout=3600", self.path]
 
     @property
     def behind(self):
