@@ -86,7 +86,8 @@ def measure(scenario, name, surroundings):
                 os.link(source, contestant.behind / key)
         scenario.run(contestant)
     except TROUBLE as error:
-        surroundings.results.fail(scenario, name, f"{error or type(error).__name__}")
+        reason = f"{error or type(error).__name__}".replace(f"{base}/", "").replace(f"{surroundings.place}/", "")
+        surroundings.results.fail(scenario, name, " ".join(reason.split()))
     finally:
         if contestant:
             contestant.end()

@@ -24,9 +24,9 @@ def step(*command, seconds=SECONDS, environment=None, shows=False):
         output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         kill_group(process)
-        raise Failed(f"`{' '.join(command)[:100]}` took longer than {seconds} s") from None
+        raise Failed(f"`{' '.join(command)}` took longer than {seconds} s") from None
     if process.returncode:
-        raise Failed(f"`{' '.join(command)[:100]}`: exit code {process.returncode}: {errors.strip()[-200:]}")
+        raise Failed(f"`{' '.join(command)}`: exit code {process.returncode}: {errors.strip()[:300]}")
     return output
 
 
