@@ -69,6 +69,15 @@ let package = Package(
             // libsqlite3 has to find this program's definitions of what changes the disk.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic"])]),
 
+        // What the hot paths cost, in time and allocations; docs/BENCHMARKS.md.
+        .target(name: "CAllocations"),
+        .executableTarget(
+            name: "microbench",
+            dependencies: [
+                "CAllocations", "Primitives", "Telemetry", "ObjectStore", "MemoryStore", "Layers", "BlockCache", "Tree",
+                "Reconciling", "FileSystem",
+            ], swiftSettings: settings),
+
         // What several test targets use.
         .target(
             name: "StoreConformance", dependencies: ["Primitives", "ObjectStore"], path: "Tests/StoreConformance",

@@ -20,13 +20,14 @@ import Testing
         ["FuseBridge"],
         ["Configuration"],
         ["Mounting"],
-        ["pail", "simulation"],
+        ["pail", "simulation", "microbench"],
     ]
 
     /// Each C library has one module that knows it.
     static let owners = [
         "CCurl": "HTTPTransport", "COpenSSL": "Cryptography", "CSQLite": "LocalDatabase", "CExpat": "Parsing",
         "CYaml": "Parsing", "CFuse": "FuseBridge", "CSimulation": "simulation",
+        "CAllocations": "microbench",
     ]
 
     /// What every module may import: the language, the C library and its shims.

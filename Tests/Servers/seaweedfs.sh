@@ -8,12 +8,14 @@ mkdir -p "$data/seaweedfs"
   "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}
 X
 )
-# gRPC ports are these plus 10000.
+# PAIL_TEST_ADDRESS: another than loopback, where it is across a network. gRPC ports are these plus 10000.
 below_grpc_limit() { local port; for _ in $(seq 50); do port=$(free_port); [ "$port" -lt 50000 ] && break; done; echo "$port"; }
 port=$(below_grpc_limit)
-start seaweedfs "$root/.build/venv-seaweedfs/bin/weed" mini -dir="$data/seaweedfs" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
-    -master.port="$(below_grpc_limit)" -volume.port="$(below_grpc_limit)" -filer.port="$(below_grpc_limit)" \
+filer=$(below_grpc_limit)
+address=${PAIL_TEST_ADDRESS:-127.0.0.1}
+start seaweedfs "$root/.build/venv-seaweedfs/bin/weed" mini -dir="$data/seaweedfs" -ip="$address" -ip.bind="$address" \
+    -master.port="$(below_grpc_limit)" -volume.port="$(below_grpc_limit)" -filer.port="$filer" \
     -admin.ui=false -webdav=false -master.telemetry=false -s3.port="$port" -s3.config="$data/seaweedfs.json" \
     -s3.port.iceberg=0 -s3.port.lance=0 -s3.domainName=localhost -s3.allowDeleteBucketNotEmpty=false
-export PAIL_TEST_SEAWEEDFS=http://127.0.0.1:$port
+export PAIL_TEST_SEAWEEDFS=http://$address:$port PAIL_TEST_SEAWEEDFS_FILER=http://$address:$filer
 await seaweedfs bash -c "curl -s -o /dev/null -w '%{http_code}' --max-time 2 $PAIL_TEST_SEAWEEDFS/ | grep -q 403"
