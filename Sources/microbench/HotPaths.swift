@@ -74,7 +74,7 @@ struct HotPaths {
     private func names() async throws -> [Measurement] {
         let fs = mounted.fs
         let folder = try await mounted.node("folder")
-        let handle = try await mounted.run { () throws(Failure) in try fs.openDirectory(folder, mounted.caller) }
+        let handle = try await mounted.run { () throws(Failure) in try fs.openDirectory(folder, mounted.caller).handle }
         try await mounted.run { () throws(Failure) in
             try fs.readDirectory(handle, offset: 0, plus: false) { _ in true }
         }
