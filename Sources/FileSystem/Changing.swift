@@ -12,7 +12,8 @@ extension FileSystem {
         if change.isEmpty { return attributes(of: try withoutPrivileges(node, caller)) }
         if let size = change.sizeBytes { try truncate(node, to: size, killPrivileges: change.killPrivileges) }
         if change.isMoreThanSize {
-            let open = node.isFile ? state.withLock { $0.open[id] } : nil
+            let open = node.isFile ? useIfOpen(id) : nil
+            defer { if let open { endUse(open) } }
             if let open { try settle(open) }
             let now = time.now()
             let changed = try local(tree.update(id, forBucket: true) { change.apply(to: &$0, now) })

@@ -137,14 +137,18 @@ public final class FileSystem: Sendable {
 
     /// Begins to use a file's content. Pair with `endUse`.
     func use(_ node: Node) throws(Failure) -> OpenNode {
-        if let open = state.withLock({ state -> OpenNode? in
-            let open = state.open[node.id]
+        if let open = useIfOpen(node.id) { return open }
+        return use(node, try content(of: node))
+    }
+
+    /// The same for what is used already; nil otherwise. Whoever holds an open node without a use of his own may find that
+    /// it has ended, and that the file is open anew with another.
+    func useIfOpen(_ id: NodeID) -> OpenNode? {
+        state.withLock { state in
+            let open = state.open[id]
             open?.state.withLock { $0.users += 1 }
             return open
-        }) {
-            return open
         }
-        return use(node, try content(of: node))
     }
 
     func use(_ node: Node, _ file: CachedFile) -> OpenNode {
@@ -169,25 +173,45 @@ public final class FileSystem: Sendable {
     }
 
     func endUse(_ open: OpenNode) {
-        let isLast = state.withLock { state -> Bool in
-            let users = open.state.withLock { open -> Int in
-                open.users -= 1
-                return open.users
+        var end = tryEnd(open)
+        while end == .unsettled {
+            do throws(Failure) {
+                try settle(open)
+                end = tryEnd(open)
+            } catch {
+                // The content file says it all: the next start settles it.
+                log.error("files", "recording the end of writing \(open.id) failed: \(error)")
+                end = tryEnd(open, settled: true)
             }
-            guard users == 0 else { return false }
+        }
+        if end == .last { forgetIfUnused(open.id) }
+    }
+
+    private enum UseEnd {
+        case others
+        case last
+        /// The tree has to be told what was written before the node is taken for closed: who asks for its attributes then
+        /// finds them there.
+        case unsettled
+    }
+
+    private func tryEnd(_ open: OpenNode, settled: Bool = false) -> UseEnd {
+        state.withLock { state in
+            let end = open.state.withLock { open -> UseEnd in
+                if open.users > 1 {
+                    open.users -= 1
+                    return .others
+                }
+                if open.modified != nil, !settled { return .unsettled }
+                open.users = 0
+                return .last
+            }
+            guard end == .last else { return end }
             state.open[open.id] = nil
             let mode = open.mode.withLock { $0 }
             if mode.handles > 0 { state.former[open.id] = mode }
-            return true
+            return .last
         }
-        guard isLast else { return }
-        do throws(Failure) {
-            try settle(open)
-        } catch {
-            // The content file says it all: the next start settles it.
-            log.error("files", "recording the end of writing \(open.id) failed: \(error)")
-        }
-        forgetIfUnused(open.id)
     }
 
     func add(_ handle: Handle) -> HandleID {

@@ -44,31 +44,35 @@ extension FileSystem {
 
     /// What stat shows; for a file that is open, as it is now.
     func attributes(of node: Node) -> Attributes {
-        var attributes = Attributes(
-            node: node.id, mode: node.mode, links: node.shownLinks, user: node.user,
-            group: node.group, device: node.device, sizeBytes: node.isDirectory ? 4_096 : node.sizeBytes,
-            blocks512: (node.sizeBytes + 511) / 512, accessed: node.accessed, modified: node.modified,
-            changed: node.changed)
-        guard node.isFile else { return attributes }
-        guard let open = state.withLock({ $0.open[node.id] }) else {
+        guard node.isFile else { return Attributes(node) }
+        guard let open = useIfOpen(node.id) else {
+            var attributes = Attributes(asRecorded(node))
             if let bytes = contents.allocatedBytes(ofWhole: node.id.raw) {
                 // Never none where there is content: who archives files takes that for a hole.
-                attributes.blocks512 = max(bytes / 512, min(node.sizeBytes, 1))
+                attributes.blocks512 = max(bytes / 512, min(attributes.sizeBytes, 1))
             }
             return attributes
         }
+        defer { endUse(open) }
+        let written = open.state.withLock { $0.modified }
+        var attributes = Attributes(written == nil ? asRecorded(node) : node)
         if let accessed = noteUnseenAccess(open) { attributes.accessed = accessed }
-        show(open, &attributes)
+        show(open, written, &attributes)
         return attributes
     }
 
-    private func show(_ open: OpenNode, _ attributes: inout Attributes) {
+    /// The node as it is now, if it was read while writes were not recorded and nothing of the kind is left.
+    private func asRecorded(_ node: Node) -> Node {
+        guard node.isLive, let now = (try? tree.node(node.id)) ?? nil else { return node }
+        return now
+    }
+
+    private func show(_ open: OpenNode, _ written: Timestamp?, _ attributes: inout Attributes) {
         guard let present = open.file.present else { return }
         attributes.sizeBytes = present.stamp.sizeBytes
         attributes.blocks512 =
             open.file.isWhole ? present.allocatedBytes / 512 : (attributes.sizeBytes + 511) / 512
         attributes.isVolatile = open.file.isUnseen
-        let written = open.state.withLock { $0.modified }
         let modified = attributes.isVolatile ? present.stamp.modified : written
         guard let modified, modified != attributes.modified else { return }
         attributes.modified = modified
@@ -88,6 +92,17 @@ extension FileSystem {
         return FileSystemStatistics(
             blockSizeBytes: 4_096, blocks: blocks, freeBlocks: blocks, nodes: 1 << 40, freeNodes: 1 << 40,
             maximumNameBytes: Int64(KeyMapping.maximumNameBytes))
+    }
+}
+
+extension Attributes {
+    /// What the tree says.
+    fileprivate init(_ node: Node) {
+        self.init(
+            node: node.id, mode: node.mode, links: node.shownLinks, user: node.user,
+            group: node.group, device: node.device, sizeBytes: node.isDirectory ? 4_096 : node.sizeBytes,
+            blocks512: (node.sizeBytes + 511) / 512, accessed: node.accessed, modified: node.modified,
+            changed: node.changed)
     }
 }
 

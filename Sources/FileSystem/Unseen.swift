@@ -30,7 +30,8 @@ extension FileSystem {
 
     /// Records what was written to the node, so that its upload has the right size and time.
     func look(at node: NodeID) {
-        guard let open = state.withLock({ $0.open[node] }) else { return }
+        guard let open = useIfOpen(node) else { return }
+        defer { endUse(open) }
         do throws(Failure) { try settle(open) } catch { log.warning("files", "looking at \(node): \(error)") }
     }
 
@@ -74,9 +75,11 @@ extension FileSystem {
 
     /// The kernel has forgotten the node, so nobody has it open.
     func dropFormer(_ node: NodeID) {
-        let (mode, open) = state.withLock { ($0.former.removeValue(forKey: node), $0.open[node]) }
+        let mode = state.withLock { $0.former.removeValue(forKey: node) }
         if let slot = mode?.slot { references?.openFiles.remove(slot) }
-        if let open { leaveFormer(open) }
+        guard let open = useIfOpen(node) else { return }
+        leaveFormer(open)
+        endUse(open)
     }
 
     /// To be called when the file has no handle any more. False while somebody still has it mapped.
@@ -101,12 +104,14 @@ extension FileSystem {
         }
     }
 
-    /// The last handle of a file that was written unseen is given up.
+    /// The last handle of a file that was written unseen is given up; its use isn't ended yet.
     func finishUnseen(_ open: OpenNode) {
         if endUnseen(open) { return }
+        guard let open = useIfOpen(open.id) else { return }
         Task { [weak self] in
             await self?.time.sleep(milliseconds: FileSystem.endMilliseconds)
             _ = self?.endUnseen(open)
+            self?.endUse(open)
         }
     }
 }

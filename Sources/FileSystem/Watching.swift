@@ -19,7 +19,11 @@ extension FileSystem {
 
     /// Records what was written unseen, wherever that may be.
     public func lookAtAll() {
-        for open in watch.withLock({ Array($0.files.values) }) { lookAgain(open) }
+        for id in watch.withLock({ Array($0.files.keys) }) {
+            guard let open = useIfOpen(id) else { continue }
+            lookAgain(open)
+            endUse(open)
+        }
     }
 
     func keepWatch(_ open: OpenNode) {
@@ -63,7 +67,11 @@ extension FileSystem {
         let isWatched = open.mode.withLock { mode -> Bool in
             // Somebody may have opened it again.
             guard mode.handles == 0, !open.file.isUnseen else { return false }
-            return watch.withLock { $0.files.removeValue(forKey: open.id) } != nil
+            return watch.withLock { watch in
+                guard watch.files[open.id] === open else { return false }
+                watch.files[open.id] = nil
+                return true
+            }
         }
         if isWatched { endUse(open) }
     }
