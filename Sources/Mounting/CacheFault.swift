@@ -5,8 +5,9 @@ import Tree
 
 /// Why a cache can't be used as it is.
 struct CacheFault: Equatable {
-    /// Up to this size of the database every start looks at all of it; beyond, only one after a daemon that died.
-    private static let thoroughBytes: Int64 = 64 << 20
+    /// Up to this size of the database every start looks at all of it, in some 50 ms; beyond, only one after a power loss.
+    /// What a killed daemon has written is in the files, and its logs say whether that is damaged.
+    private static let thoroughBytes: Int64 = 4 << 20
 
     /// For people.
     var reason: String
@@ -25,7 +26,7 @@ struct CacheFault: Equatable {
         case .otherFormat(let format): throw CacheIdentity.otherFormat(format, directory)
         case .sound(let identity):
             if databaseBytes == 0 { return CacheFault(reason: "its database is missing", hidesChanges: logBytes > 0) }
-            let isThorough = prior != .clean || databaseBytes + logBytes <= thoroughBytes
+            let isThorough = prior == .powerLost || databaseBytes + logBytes <= thoroughBytes
             return try find(identity, directory, thorough: isThorough, prior)
         }
     }
