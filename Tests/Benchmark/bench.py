@@ -11,7 +11,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contestant import Disk, Pail, PailPassthrough
+from contestant import Disk, Pail, PailDaemon
 from large_files import Cached, Cold, Writing
 from overwriting import Overwriting
 from pail import is_mounted
@@ -24,7 +24,7 @@ from small_files import ManyFiles, SourceTree
 from step import Failed, drop_page_cache
 from table import table
 
-OWN = [Pail, PailPassthrough]
+OWN = [Pail, PailDaemon]
 PEERS = [Rclone, S3fs, JuiceFS, WeedMount]
 MOUNTS = {kind.name: kind for kind in [*OWN, *PEERS]}
 BESIDE = {"disk": Disk, "passthrough_ll": PassthroughLL, "raw": Disk}

@@ -153,10 +153,10 @@ class Pail(Contestant):
         detach(self.path)
 
 
-class PailPassthrough(Pail):
-    """Cached files are read and written by the kernel alone."""
-    name = "pail-passthrough"
-    options = ("--passthrough",)
+class PailDaemon(Pail):
+    """Without passthrough: each byte goes through the daemon."""
+    name = "pail-daemon"
+    options = ("--no-passthrough",)
 
 
 class Peer(Contestant):
