@@ -61,11 +61,8 @@ extension FileSystem {
         return attributes
     }
 
-    /// The node as it is now, if it was read while writes were not recorded and nothing of the kind is left.
-    private func asRecorded(_ node: Node) -> Node {
-        guard node.isLive, let now = (try? tree.node(node.id)) ?? nil else { return node }
-        return now
-    }
+    /// The node as it is now: what was read and written through a handle that went meanwhile has come to the tree since.
+    private func asRecorded(_ node: Node) -> Node { ((try? tree.node(node.id)) ?? nil) ?? node }
 
     private func show(_ open: OpenNode, _ written: Timestamp?, _ attributes: inout Attributes) {
         guard let present = open.file.present else { return }
