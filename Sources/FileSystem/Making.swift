@@ -49,7 +49,7 @@ extension FileSystem {
         }
         try requireFitting(directory, name)
         let (node, content) = try makeFile(in: directory, name, mode: S_IFREG | mode & 0o7777, isLive: true, caller)
-        return try opened(node, content, flags)
+        return try opened(use(node, content), node, flags)
     }
 
     /// A file without a name, open (O_TMPFILE of open(2)): it ends with its last user unless `link` names it.
@@ -62,7 +62,7 @@ extension FileSystem {
         var template = try template(in: directory, S_IFREG | mode & 0o7777, caller)
         template.isLive = true
         let node = try local(tree.makeNameless(template))
-        return try opened(node, try cached(contents.create(node.id.raw)), flags)
+        return try opened(use(node, try cached(contents.create(node.id.raw))), node, flags)
     }
 
     /// - Parameter isLive: it is about to be opened for writing, so the tree need not be told of its first change.

@@ -32,24 +32,29 @@ extension FileSystem {
         return Opened(handle: handle, route: route)
     }
 
-    /// A handle of a node that was just made, live.
-    func opened(_ node: Node, _ content: CachedFile, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
-        let open = use(node, content)
-        open.state.withLock { state in
-            state.announced = 0
-            state.modified = node.modified
-        }
-        return try opened(open, node, flags)
-    }
-
-    /// A handle of a node that was made in this request.
+    /// A handle of a node that was made in this request, live.
     func opened(_ open: OpenNode, _ node: Node, _ flags: Int32) throws(Failure) -> (Entry, Opened) {
         do throws(Failure) {
             let opened = opened(open, flags, try enter(open, node, flags: flags))
+            try takeForChanged(open)
             return (entry(node), opened)
         } catch {
             endUse(open)
             throw error
+        }
+    }
+
+    /// The tree, which has the node live, need not be told of its first change. Not if somebody else found the name, wrote
+    /// and closed meanwhile.
+    private func takeForChanged(_ open: OpenNode) throws(Failure) {
+        try open.settling.withLock { _ throws(Failure) in
+            let node = try node(open.id)
+            guard node.isLive else { return }
+            open.state.withLock { state in
+                guard state.modified == nil else { return }
+                state.announced = 0
+                state.modified = node.modified
+            }
         }
     }
 

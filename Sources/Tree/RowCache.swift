@@ -52,9 +52,12 @@ extension Connection {
     func node(_ id: NodeID) throws(DatabaseError) -> Node? {
         if let kept = rows?[node: id] { return kept }
         let node = try first("SELECT * FROM nodes WHERE id = ?", [.int(Int64(id.raw))]) { Node(row: $0) }
-        if let node { rows?.keep(node) }
+        if let node { keep(node) }
         return node
     }
+
+    /// Has what was just read of the node answered from memory.
+    func keep(_ node: Node) { rows?.keep(node) }
 
     /// The one name that a directory has; nil if it is gone. Not for the root.
     func name(ofDirectory id: NodeID) throws(DatabaseError) -> Name? {

@@ -42,7 +42,12 @@ extension Tree {
                 SELECT nodes.*, names.id, parent, name, node, component, work FROM names
                 JOIN nodes ON nodes.id = names.node WHERE parent = ? AND names.id > ? ORDER BY names.id LIMIT ?
                 """, [.int(Int64(directory.raw)), .int(after.raw), .int(Int64(limit))]
-            ) { Found(row: $0) }
+            ) { row in
+                let found = Found(row: row)
+                // Each is asked for again by itself: what it was when it was closed last.
+                connection.keep(found.node)
+                return found
+            }
         }
     }
 
