@@ -67,12 +67,18 @@ extension BlockCache {
         }
     }
 
-    /// A file of `originBytes` of which nothing is here. Its map comes first: without one it would count as whole.
+    /// A file of `originBytes` of which nothing is here. Its map comes first: without one it would count as whole. Small
+    /// files come by one request and are whole then: their map stays in memory unless they are changed before, and if the
+    /// process dies, nothing was here.
     static func makeSparse(_ path: String, _ originBytes: Int64) throws(CacheError) -> (Int32, FileState) {
         var map: PageMap?
         if originBytes > 0 {
-            map = try PageMap.create(path + ".map", originBytes: originBytes, flags: 0)
-            try map?.install()
+            if originBytes < CachedFile.mapThresholdBytes {
+                map = try PageMap.volatile(path + ".map", originBytes: originBytes)
+            } else {
+                map = try PageMap.create(path + ".map", originBytes: originBytes, flags: 0)
+                try map?.install()
+            }
         }
         let descriptor = try CacheError.check("create", path) {
             pail_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, UInt32(CachedFile.plainMode))
@@ -104,7 +110,8 @@ extension BlockCache {
                 if name.hasSuffix(".new") || isBeside && !present.contains(String(name.dropLast(4))) {
                     unlink(directory + "/" + name)
                 } else if let id = UInt64(name, radix: 16) {
-                    try scanFile(id, directory + "/" + name, trustClean: trustClean, into: &scan)
+                    let hasMap = present.contains(name + ".map")
+                    try scanFile(id, directory + "/" + name, hasMap: hasMap, trustClean: trustClean, into: &scan)
                 }
             }
         }
@@ -112,7 +119,7 @@ extension BlockCache {
     }
 
     private func scanFile(
-        _ id: UInt64, _ path: String, trustClean: Bool, into scan: inout StartScan
+        _ id: UInt64, _ path: String, hasMap: Bool, trustClean: Bool, into scan: inout StartScan
     ) throws(CacheError) {
         scan.highest = max(scan.highest, id)
         var status = stat()
@@ -122,7 +129,8 @@ extension BlockCache {
         let isUnseen = status.st_mode & CachedFile.unseenMode != 0
         // They may tell of a version before that in the bucket.
         if !trustClean { unlink(path + DigestFile.suffix) }
-        if !isDirty && !isUnseen && !trustClean { return Self.unlinkAll(path) }
+        let isUsable = trustClean && (hasMap || !isPartial)
+        if !isDirty && !isUnseen && !isUsable { return Self.unlinkAll(path) }
         var dirtyBytes = isDirty ? Int64(status.st_blocks) * 512 : 0
         if isDirty && isPartial {
             guard let map = try PageMap.load(path + ".map") else { return try setAside(id, path, &scan) }

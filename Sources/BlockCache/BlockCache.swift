@@ -221,6 +221,13 @@ public final class BlockCache: Sendable {
             // A new object for the same file may be there already.
             if let other = holder.file { return other }
             shard.open[file.id] = nil
+            if !state.isWhole, state.map?.isVolatile == true {
+                // Nobody else knows what of it is here.
+                if file.isInPlace { unlink(file.path) }
+                shard.records[file.id] = nil
+                count(bytes: -state.countedBytes, dirty: 0)
+                return nil
+            }
             shard.records[file.id] = Record(
                 allocatedBytes: state.countedBytes, dirtyBytes: state.countedDirtyBytes,
                 lastUseMilliseconds: state.lastUseMilliseconds, isWhole: state.isWhole)

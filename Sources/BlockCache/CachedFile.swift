@@ -49,6 +49,12 @@ public final class CachedFile: Sendable {
         return status
     }
 
+    /// Whether the file under its path is still the one that is open here.
+    var isInPlace: Bool {
+        var found = stat()
+        return lstat(path, &found) == 0 && (try? status()).map { $0.st_ino == found.st_ino } ?? false
+    }
+
     /// The file's length, asked of the disk: right also when somebody else writes to the backing file.
     public var sizeBytes: Int64 { (try? status().st_size).map(Int64.init) ?? state.withLock { $0.sizeBytes } }
 
@@ -190,6 +196,7 @@ public final class CachedFile: Sendable {
     func becomeDirty() throws(CacheError) {
         let (isDirty, map, size, isUnseen) = state.withLock { ($0.isDirty, $0.map, $0.sizeBytes, $0.unseen != nil) }
         if isDirty { return }
+        try map?.persist()
         var made: PageMap?
         if map == nil && size >= Self.mapThresholdBytes && !isUnseen {
             made = try makeMap(originBytes: size, flags: PageMap.present)
@@ -216,7 +223,7 @@ public final class CachedFile: Sendable {
     /// Forgets the map of a file that has become whole and clean.
     func dropMap() throws(CacheError) {
         try setMode(dirty: false, partial: false)
-        if !state.withLock({ $0.isRemoved }) { unlink(mapPath) }
+        if state.withLock({ !$0.isRemoved && $0.map?.isVolatile == false }) { unlink(mapPath) }
         state.withLock { $0.map = nil }
     }
 

@@ -75,6 +75,8 @@ public struct ContentFile: Sendable {
     /// nil if the map is missing or damaged.
     private func missingByMap() throws(CacheError) -> [ByteRange]? {
         let descriptor = pail_open(path + ".map", O_RDONLY | O_CLOEXEC, 0)
+        // A small file that was being fetched when the process died never had one: nothing of it is here.
+        if descriptor < 0, errno == ENOENT, !isDirty { return [0..<sizeBytes] }
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var status = stat()

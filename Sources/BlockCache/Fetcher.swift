@@ -84,6 +84,22 @@ public final class Fetcher: Sendable {
         throw .store(StoreError(.unavailable, "fetch", key: origin.key, detail: "evicted again before it was read"))
     }
 
+    /// Fetches what is missing of a file that may be read soon, if the disk has room. Nobody hears of failures: the reader
+    /// asks again.
+    public func fetchAhead(_ file: CachedFile, origin: ObjectSource) async {
+        let boarded = begin(file, 0..<origin.sizeBytes, origin: origin, isAhead: true)
+        for flight in boarded { await flight.wait(until: origin.sizeBytes) }
+        leave(boarded, of: file)
+    }
+
+    /// Puts a whole object that was read by other means into its file, if the disk has room.
+    public func keep(_ bytes: [UInt8], in file: CachedFile) {
+        guard case .available = cache.makeRoom(bytes: Int64(bytes.count), forWriting: false) else { return }
+        do throws(CacheError) { try file.land(bytes, at: 0) } catch {
+            cache.log.debug("cache", "a file that was read ahead is not kept: \(error)")
+        }
+    }
+
     /// Begins to fetch what is missing of `range`. Pair with `leave`.
     func begin(_ file: CachedFile, _ range: ByteRange, origin: ObjectSource, isAhead: Bool) -> [FetchFlight] {
         let missing = file.missing(in: range)

@@ -3,7 +3,7 @@ import Glibc
 import Primitives
 
 /// The state of each page of a content file, in a mapped file beside it: what is stored here survives the death of
-/// the process at once, and power loss after `sync`.
+/// the process at once, and power loss after `sync`. A volatile map is in memory only, until `persist`.
 ///
 /// Format: a `PageMapHeader` in 4096 bytes, then one byte a page (`PageCode`). Not thread-safe: under its file's state
 /// lock.
@@ -14,6 +14,7 @@ final class PageMap {
     static let uploading: UInt8 = 4
 
     let path: String
+    private(set) var isVolatile = false
     private let base: UnsafeMutableRawPointer
     private let lengthBytes: Int
     private let pages: UnsafeMutablePointer<UInt8>
@@ -49,25 +50,67 @@ final class PageMap {
 
     /// A new map in which all pages have `flags`, under a temporary name moved to `path` when it is complete.
     static func create(_ path: String, originBytes: Int64, flags: UInt8) throws(CacheError) -> PageMap {
+        let length = try lengthBytes(originBytes, path)
+        let descriptor = try createFile(path, length)
+        defer { close(descriptor) }
+        return PageMap(
+            path: path, base: try mapped(descriptor, length, path + ".new"), lengthBytes: length,
+            originBytes: originBytes, flags: flags)
+    }
+
+    /// A new map of a file of which nothing is here, in memory only.
+    static func volatile(_ path: String, originBytes: Int64) throws(CacheError) -> PageMap {
+        let length = try lengthBytes(originBytes, path)
+        let base = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let base, base != MAP_FAILED else { throw CacheError(.current, "map", path) }
+        let map = PageMap(path: path, base: base, lengthBytes: length, originBytes: originBytes, flags: 0)
+        map.isVolatile = true
+        return map
+    }
+
+    private convenience init(
+        path: String, base: UnsafeMutableRawPointer, lengthBytes: Int, originBytes: Int64, flags: UInt8
+    ) {
+        self.init(path: path, base: base, lengthBytes: lengthBytes)
+        PageMapHeader(originBytes: originBytes, pages: Int64(capacity)).store(to: base)
+        memset(pages, Int32(PageCode.stored(flags)), capacity)
+        count()
+    }
+
+    private static func lengthBytes(_ originBytes: Int64, _ path: String) throws(CacheError) -> Int {
         guard originBytes <= OriginWord.maximumBytes else { throw CacheError(Errno(EFBIG), "map", path) }
-        let pages = Int((originBytes + pageBytes - 1) / pageBytes)
+        return PageMapHeader.lengthBytes + Int((originBytes + pageBytes - 1) / pageBytes)
+    }
+
+    /// The file of a new map, under its temporary name.
+    private static func createFile(_ path: String, _ length: Int) throws(CacheError) -> Int32 {
         let temporary = path + ".new"
         let descriptor = try CacheError.check("create", temporary) {
             pail_open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         }
-        defer { close(descriptor) }
-        let length = PageMapHeader.lengthBytes + pages
         // Allocated, not only extended: a store into a hole of a full disk would be a SIGBUS.
         let failure = posix_fallocate(descriptor, 0, off_t(length))
         guard failure == 0 else {
+            close(descriptor)
             unlink(temporary)
             throw CacheError(Errno(failure), "allocate", temporary)
         }
-        let map = PageMap(path: path, base: try mapped(descriptor, length, temporary), lengthBytes: length)
-        PageMapHeader(originBytes: originBytes, pages: Int64(pages)).store(to: map.base)
-        memset(map.pages, Int32(PageCode.stored(flags)), pages)
-        map.count()
-        return map
+        return descriptor
+    }
+
+    /// Puts a volatile map on the disk, before it has something to tell that must survive. Nobody may change it meanwhile.
+    func persist() throws(CacheError) {
+        guard isVolatile else { return }
+        let descriptor = try Self.createFile(path, lengthBytes)
+        defer { close(descriptor) }
+        let temporary = path + ".new"
+        let count = try CacheError.check("write", temporary) { pwrite(descriptor, base, lengthBytes, 0) }
+        guard count == lengthBytes else { throw CacheError(Errno(ENOSPC), "write", temporary) }
+        try install()
+        // Where it was: readers find it there all the time.
+        let moved = mmap(base, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0)
+        guard moved == base else { throw CacheError(.current, "map", path) }
+        isVolatile = false
     }
 
     /// Moves a new map to its place, when its pages are filled in.

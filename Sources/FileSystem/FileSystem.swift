@@ -57,6 +57,7 @@ public final class FileSystem: Sendable {
     let backing = Lock<BackingFiles?>(nil)
     let watch = Lock(Watch())
     let listings = KernelListings()
+    let filesAhead: FilesAhead
     private let listener = Lock<Hook<Invalidation, Void>?>(nil)
 
     /// - Parameter references: where the nodes are noted that the kernel knows; nil if nobody is to take over.
@@ -73,6 +74,7 @@ public final class FileSystem: Sendable {
         self.time = time
         self.log = log
         self.references = references
+        filesAhead = FilesAhead(tree: tree, contents: cache, fetcher: fetcher, discovery: discovery)
         tree.observeNames(Hook { [weak listings] directories in listings?.changed(directories) })
         discovery.listen(Hook { [weak self] events in self?.heed(events) })
         reconciler.protect(Hook { [weak self] node in self?.isReading(node) ?? false })

@@ -11,6 +11,7 @@ extension FileSystem {
         if isWriting { try requireWritable() }
         if node.isDirectory { throw Failure(EISDIR) }
         guard node.isFile else { throw Failure(ENXIO) }
+        filesAhead.opens(id)
         let open = try use(node)
         let route: Route
         do throws(Failure) {

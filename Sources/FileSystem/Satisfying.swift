@@ -23,7 +23,7 @@ extension FileSystem {
             }
         case .attributes(let node):
             try await asking("attributes of \(node)") { () async throws(BucketError) in
-                try await discovery.attributes(node)
+                try await filesAhead.attributes(node)
             }
         case .listing(let node):
             try await asking("listing \(node)") { () async throws(BucketError) in try await discovery.list(node) }
@@ -50,6 +50,7 @@ extension FileSystem {
 
     /// Fetches a part of a node's content from where the bucket has it now.
     func fetch(_ id: NodeID, _ range: ByteRange) async throws(Errno) {
+        if let node = (try? tree.node(id)) ?? nil { filesAhead.reads(node) }
         try await asking("reading \(id)") { () async throws(BucketError) in
             var tried: ObjectSource?
             while true {

@@ -33,7 +33,6 @@ public final class Discovery: Sendable {
         var cost: [NodeID: Int64] = [:]
         /// Lookups in directories that were never listed.
         var lookups: [NodeID: Int] = [:]
-        var sweeps: Set<NodeID> = []
     }
 
     let tree: Tree
@@ -43,6 +42,7 @@ public final class Discovery: Sendable {
     let log: Log
     let memory = Lock(Memory())
     let attributeGate: Gate
+    let walks: DirectoryWalks
     let attributeFlights = Flights<NodeID>()
     private let listFlights = Flights<NodeID>()
     private let lookupFlights = Flights<Asked>()
@@ -55,6 +55,7 @@ public final class Discovery: Sendable {
         self.time = time
         self.log = log
         attributeGate = Gate(limit: settings.attributesAtOnce)
+        walks = DirectoryWalks(tree: tree, longest: Self.sweepLength)
     }
 
     /// Tells `hook` what changed in the tree because the bucket changed.
@@ -178,7 +179,7 @@ public final class Discovery: Sendable {
         _ found: Found, _ key: ByteString, _ info: ObjectInfo?, since: Int64, now: Timestamp
     ) async throws(BucketError) -> [TreeEvent] {
         guard !found.node.isDirectory else { return [] }
-        if let info { return try await learn(found.name.id, info, since: since, now: now) }
+        if let info { return try await learn(found.name.id, ObjectAnswer(info), since: since, now: now) }
         // A name whose object is on its way may have it elsewhere than where was asked.
         guard let held = try inTree(tree.held(by: found.name.id)), held.key == key else { return [] }
         return try inTree(tree.vanished(found.name.id, etag: held.etag, since: since, now: now))

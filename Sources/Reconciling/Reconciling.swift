@@ -144,7 +144,7 @@ extension Reconciler {
         switch await outcome(try await objects.head(source.key)) {
         case .success(let info):
             guard info.etag != source.etag else { return }
-            discovery.tell(try await discovery.learn(owner, info, since: since, now: time.now()))
+            discovery.tell(try await discovery.learn(owner, ObjectAnswer(info), since: since, now: time.now()))
         case .failure(let error):
             guard error.kind == .notFound else { throw .store(error) }
             try await lost(source, owner, since)

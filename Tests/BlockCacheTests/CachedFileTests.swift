@@ -23,6 +23,53 @@ import Testing
         #expect(try file.readAll(4096..<8192) == Array(pattern(8192, seed: 5)[4096...]))
     }
 
+    /// What lies in the directory of the content of node 1.
+    private func beside(_ fixture: CacheFixture) throws -> [String] {
+        try BlockCache.names(in: (fixture.path(1) as NSString).deletingLastPathComponent).sorted()
+    }
+
+    @Test func aSmallFileThatIsFetchedMakesOneFile() throws {
+        let fixture = try CacheFixture()
+        let file = try fixture.cache.open(1, originBytes: 10_000)
+        #expect(try beside(fixture) == ["1"])
+        try file.land(pattern(10_000), at: 0)
+        #expect(try beside(fixture) == ["1"])
+        try fixture.restart()
+        let again = try fixture.cache.open(1, originBytes: 10_000)
+        #expect(again.isWhole && !again.isDirty)
+        #expect(try again.readAll(0..<10_000) == pattern(10_000))
+    }
+
+    @Test func aSmallFileThatIsChangedBeforeAllOfItIsHereGetsAMap() throws {
+        let fixture = try CacheFixture()
+        var file = try fixture.cache.open(1, originBytes: 3 * 4096)
+        try file.land(Array(pattern(3 * 4096)[..<4096]), at: 0)
+        #expect(try file.writeAll(pattern(4096, seed: 9), at: 4096) == .written)
+        #expect(try beside(fixture) == ["1", "1.map"])
+        #expect(file.missing(in: 0..<3 * 4096) == [8192..<3 * 4096])
+        try fixture.restart()
+        file = try fixture.cache.open(1, originBytes: 3 * 4096)
+        #expect(file.isDirty && file.missing(in: 0..<3 * 4096) == [8192..<3 * 4096])
+        #expect(try file.readAll(0..<8192) == Array(pattern(3 * 4096)[..<4096]) + pattern(4096, seed: 9))
+    }
+
+    @Test func aPartOfASmallFileIsForgotten() throws {
+        let fixture = try CacheFixture()
+        var file: CachedFile? = try fixture.cache.open(1, originBytes: 3 * 4096)
+        try file?.land(Array(pattern(3 * 4096)[..<4096]), at: 0)
+        #expect(fixture.cache.heldBytes == 4096)
+        // Killed here.
+        let killed = try fixture.restart()
+        #expect(killed.files.isEmpty && killed.lost.isEmpty)
+        #expect(try beside(fixture) == [])
+        file = try fixture.cache.open(1, originBytes: 3 * 4096)
+        try file?.land(Array(pattern(3 * 4096)[..<4096]), at: 0)
+        file = nil
+        #expect(fixture.cache.heldBytes == 0)
+        #expect(fixture.cache.usage().files == 0)
+        #expect(try beside(fixture) == [])
+    }
+
     @Test func bytesBeyondTheEndNeverComeBack() throws {
         let fixture = try CacheFixture()
         let file = try fixture.cache.open(1, originBytes: 8192)
@@ -57,13 +104,13 @@ import Testing
         let fixture = try CacheFixture()
         let file = try fixture.cache.open(1, originBytes: 8192)
         _ = try file.writeAll([UInt8](repeating: 7, count: 4096), at: 0)
-        _ = try fixture.cache.open(2, originBytes: 8192)
+        _ = try fixture.cache.open(2, originBytes: 2 << 20)
         #expect(truncate(fixture.path(1) + ".map", 100) == 0)
         #expect(truncate(fixture.path(2) + ".map", 100) == 0)
         let scan = try fixture.restart()
         #expect(scan.lost == [1])
         #expect(FileManager.default.fileExists(atPath: fixture.directory + "/lost+found/1"))
-        #expect(try fixture.cache.open(2, originBytes: 8192).missing(in: 0..<8192) == [0..<8192])
+        #expect(try fixture.cache.open(2, originBytes: 2 << 20).missing(in: 0..<8192) == [0..<8192])
     }
 
     @Test func aSmallChangeOfABigFileIsASmallUpload() throws {
