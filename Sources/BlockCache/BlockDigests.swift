@@ -71,6 +71,14 @@ struct BlockDigests: Sendable, Equatable {
         blocks.filter { self[$0.lowerBound] != base[$0.lowerBound] || $0.upperBound > base.sizeBytes }
     }
 
+    /// Whether the blocks from `offset` on, all of them whole, have these digests.
+    func match(_ digests: [UInt8], at offset: Int64) -> Bool {
+        let start = Int(offset / Self.blockBytes) * Self.digestBytes
+        let end = start + digests.count
+        guard offset % Self.blockBytes == 0, end <= bytes.count else { return false }
+        return bytes[start..<end].elementsEqual(digests)
+    }
+
     /// From now on these blocks differ from any.
     mutating func forget(_ blocks: [ByteRange]) {
         for block in blocks {

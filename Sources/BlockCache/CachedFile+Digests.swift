@@ -58,10 +58,10 @@ extension CachedFile {
 
     /// Finds what of a snapshot differs from what the bucket has, for which all of a large file is read. Where it isn't
     /// known, anything may be new. Call it before the snapshot is sent; when it fails, the upload is over.
-    public func compared(_ snapshot: Snapshot) async throws(CacheError) -> Snapshot {
-        let isUnseen = state.withLock { $0.unseen != nil }
-        guard snapshot.pages == nil, snapshot.sizeBytes > BlockDigests.leastBytes, snapshot.base != nil || isUnseen
-        else { return snapshot }
+    /// - Parameter withDigests: compute those of all of a large file in any case.
+    public func compared(_ snapshot: Snapshot, withDigests: Bool) async throws(CacheError) -> Snapshot {
+        let isOfUse = withDigests || snapshot.base != nil || state.withLock { $0.unseen != nil }
+        guard snapshot.pages == nil, snapshot.sizeBytes > BlockDigests.leastBytes, isOfUse else { return snapshot }
         var compared = snapshot
         do throws(CacheError) {
             let now = try await digests(snapshot.frozen?.descriptor ?? descriptor, snapshot.sizeBytes)

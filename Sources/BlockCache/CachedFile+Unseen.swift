@@ -48,6 +48,8 @@ extension CachedFile {
         state.withLock { state in
             state.unseen = certain(stamp)
             state.upload?.isUnseen = true
+            // Nobody follows the changes of parts any more.
+            state.partChanges = nil
         }
         try setMode(dirty: isDirty, partial: false)
         let hadMap = state.withLock { state -> Bool in

@@ -23,6 +23,11 @@ final class EarlyUpload: Sendable {
         /// The content's generation at the last look and at the one before, and when it last grew.
         var generation: UInt64 = 0
         var quiet: UInt64 = 0
+        /// The content's length then.
+        var bytes: Int64 = 0
+        var quietBytes: Int64 = 0
+        /// Which parts are as they were sent is found by digests.
+        var needsDigests = false
         var changed: Timestamp
         /// When a part was last sent, or looked for by who uploads the file.
         var progressed: Timestamp
@@ -62,6 +67,9 @@ final class EarlyUpload: Sendable {
 
     var hasFailed: Bool { state.withLock { $0.hasFailed } }
 
+    /// The snapshot that is uploaded has to have digests.
+    var needsDigests: Bool { state.withLock { $0.needsDigests } }
+
     /// Whether the file is still being written, and parts of it go ahead: nobody has it open, or it rested for `rest`
     /// milliseconds, or nothing could be sent for `patience`.
     func isGoingOn(rest: Int64, patience: Int64) -> Bool {
@@ -91,9 +99,9 @@ final class EarlyUpload: Sendable {
         await stop()?.write.abandon()
     }
 
-    /// Those of the parts that still are as they were sent.
-    func current(_ parts: Set<Int>) -> Set<Int> {
-        state.withLock { state in parts.filter { state.sent[$0]?.isCurrent == true } }
+    /// Those of the parts that the snapshot, which was taken after they were sent, has as they were sent.
+    func parts(_ sent: Set<Int>, of snapshot: Snapshot) -> Set<Int> {
+        state.withLock { state in sent.filter { state.sent[$0]?.isPart(of: snapshot) == true } }
     }
 
     // MARK: the work
@@ -106,6 +114,7 @@ final class EarlyUpload: Sendable {
             state.withLock { $0.started = started }
             guard let watch = PartWatch(file, partBytes: started.partBytes, maximumParts: started.maximumParts)
             else { return fail() }
+            state.withLock { $0.needsDigests = watch.isUnseen }
             await withDiscardingTaskGroup { group in
                 while isWanted() {
                     look()
@@ -133,9 +142,10 @@ final class EarlyUpload: Sendable {
     }
 
     private func look() {
-        let (generation, now) = (file.generation, time.monotonic())
+        let (generation, bytes, now) = (file.generation, file.sizeBytes, time.monotonic())
         state.withLock { state in
-            state.quiet = state.generation
+            (state.quiet, state.quietBytes) = (state.generation, state.bytes)
+            state.bytes = bytes
             if generation != state.generation { state.changed = now }
             state.generation = generation
         }
@@ -143,13 +153,14 @@ final class EarlyUpload: Sendable {
 
     /// One that is complete and has rested, which wasn't sent as it is now.
     private func nextPart(_ watch: PartWatch) -> PartWatch.Part? {
-        let (candidates, quiet) = state.withLock { state -> ([Int], UInt64) in
-            guard state.underWay.count < Self.partsAtOnce, !state.isStopping else { return ([], 0) }
+        let (candidates, quiet, quietBytes) = state.withLock { state -> ([Int], UInt64, Int64) in
+            guard state.underWay.count < Self.partsAtOnce, !state.isStopping else { return ([], 0, 0) }
             let stale = state.sent.filter { !$0.value.isCurrent && (state.sendings[$0.key] ?? 0) < Self.mostSendings }
-            return (([state.next] + stale.keys.sorted()).filter { !state.underWay.contains($0) }, state.quiet)
+            let candidates = ([state.next] + stale.keys.sorted()).filter { !state.underWay.contains($0) }
+            return (candidates, state.quiet, state.quietBytes)
         }
         for number in candidates {
-            guard let part = watch.part(number, unchangedSince: quiet) else { continue }
+            guard let part = watch.part(number, unchangedSince: quiet, within: quietBytes) else { continue }
             state.withLock { state in
                 state.underWay.insert(number)
                 state.sendings[number, default: 0] += 1

@@ -18,8 +18,8 @@ extension Reconciler {
             let patience = settings.delayMilliseconds * Reconciler.patience
             return early.isGoingOn(rest: settings.delayMilliseconds, patience: patience)
         }
-        guard state.withLock({ $0.hurries == 0 && !$0.isStopping }), file.mayBeWritten, !file.isUnseen,
-            file.originBytes == 0, file.sizeBytes >= settings.earlyBytes, situation.node.linkCount == 1,
+        guard state.withLock({ $0.hurries == 0 && !$0.isStopping }), file.mayBeWritten,
+            file.originBytes == 0, !file.isUnseen || situation.node.origin == nil, file.sizeBytes >= settings.earlyBytes, situation.node.linkCount == 1,
             try await inStore(await objects.capabilities()).copiesRanges
         else { return false }
         let tag = tree.newTag()

@@ -54,7 +54,8 @@ extension Reconciler {
         // The version is read before the snapshot: a change in between only makes one upload too many. Read after it,
         // a change that the snapshot doesn't have would count as sent.
         guard let version = try inTree(tree.node(situation.node.id))?.content else { return }
-        let snapshot = try await snapshot(of: file, situation.name.id)
+        let snapshot = try await snapshot(
+            of: file, situation.name.id, withDigests: early?.upload.needsDigests ?? false)
         let result = await catching { () async throws(BucketError) in
             if let early { return try await send(early, snapshot, situation, condition, version: version) }
             return try await send(snapshot, file, situation, condition, version: version)
@@ -104,10 +105,7 @@ extension Reconciler {
     ) async throws(BucketError) -> Bool {
         guard let node = try inTree(tree.node(situation.node.id)) else { return false }
         var plan = UploadPlan(whole: snapshot, sizeBytes: snapshot.sizeBytes)
-        // After the snapshot: what it doesn't have of a part is not the part as it was sent.
-        let parts = early.upload.current(early.started.parts).filter {
-            Int64($0 + 1) * early.started.write.partBytes <= snapshot.sizeBytes
-        }
+        let parts = early.upload.parts(early.started.parts, of: snapshot)
         if parts.isEmpty {
             await early.started.write.abandon()
         } else {
@@ -133,10 +131,13 @@ extension Reconciler {
     }
 
     /// A file that keeps changing under its uploads is sent from a private copy.
-    private func snapshot(of file: CachedFile, _ name: NameID) async throws(BucketError) -> Snapshot {
+    private func snapshot(
+        of file: CachedFile, _ name: NameID, withDigests: Bool
+    ) async throws(BucketError) -> Snapshot {
         let interruptions = state.withLock { $0.failures[.name(name)]?.times ?? 0 }
         do throws(CacheError) {
-            return try await file.compared(interruptions >= 2 ? file.beginFrozenUpload() : file.beginUpload())
+            return try await file.compared(
+                interruptions >= 2 ? file.beginFrozenUpload() : file.beginUpload(), withDigests: withDigests)
         } catch {
             throw .cache(error)
         }
