@@ -95,16 +95,16 @@ def test_killed_during_an_upload(mounts, bucket):
 
 @pytest.mark.on("seaweedfs")
 @pytest.mark.timeout(180)
-def test_killed_while_a_file_is_sent_ahead(mounts, bucket):
-    """A large file is being written, and parts of it are in the bucket already."""
+@pytest.mark.parametrize("route", ["--passthrough", "--no-passthrough"])
+def test_killed_while_a_file_is_sent_ahead(mounts, bucket, route):
+    """A large file is being written, by the kernel or by the daemon, and parts of it are in the bucket already."""
     def parts():
         uploads = bucket.client.list_multipart_uploads(Bucket=bucket.name).get("Uploads", [])
         return sum(
             len(bucket.client.list_parts(Bucket=bucket.name, Key=upload["Key"], UploadId=upload["UploadId"])
                 .get("Parts", [])) for upload in uploads)
 
-    # What the kernel writes by itself can't be followed while it is written.
-    mount = mounts(bucket, "--no-passthrough")
+    mount = mounts(bucket, route)
     choose, written = random.Random(6), []
     def write_until(condition):
         while not condition() and len(written) < 400:
