@@ -15,11 +15,19 @@ final class Race<Answer: Sendable>: Sendable {
         var time: Timestamp
     }
 
+    private typealias Waiting = CheckedContinuation<Result<Answer, StoreError>, Never>
+
     private struct State {
-        var continuation: CheckedContinuation<Result<Answer, StoreError>, Never>?
+        var continuation: Waiting?
         var running: [Runner: Task<Void, Never>] = [:]
         var timer: Task<Void, Never>?
         var lead: Lead?
+
+        /// Whether `runner` is the one that counts: the first that asks.
+        mutating func grant(_ runner: Runner, at time: Timestamp) -> Bool {
+            if lead == nil { lead = Lead(runner: runner, time: time) }
+            return lead?.runner == runner
+        }
 
         /// What is to be cancelled when `runner` counts; nil: all.
         func tasks(but runner: Runner?) -> [Task<Void, Never>] {
@@ -67,20 +75,19 @@ final class Race<Answer: Sendable>: Sendable {
         return try result.get()
     }
 
-    /// Whether `runner` is the one whose answer counts: the first that asks.
+    /// Whether the answer of `runner`, which has begun, is the one that counts. The other request is cancelled then.
     func lead(_ runner: Runner) -> Bool {
         let now = time.monotonic()
-        let (isLeader, others) = state.withLock { state -> (Bool, [Task<Void, Never>]) in
-            if let lead = state.lead { return (lead.runner == runner, []) }
-            state.lead = Lead(runner: runner, time: now)
-            return (true, state.tasks(but: runner))
+        let (leads, others) = state.withLock { state -> (Bool, [Task<Void, Never>]) in
+            let others = state.lead == nil ? state.tasks(but: runner) : []
+            return (state.grant(runner, at: now), others)
         }
         for task in others { task.cancel() }
-        return isLeader
+        return leads
     }
 
     /// False if the task was cancelled before.
-    private func begin(_ continuation: CheckedContinuation<Result<Answer, StoreError>, Never>) -> Bool {
+    private func begin(_ continuation: Waiting) -> Bool {
         state.withLock { state in
             // Cancelled after this, the handler finds the request.
             if Task.isCancelled { return false }
@@ -112,15 +119,15 @@ final class Race<Answer: Sendable>: Sendable {
     }
 
     private func end(_ runner: Runner, _ result: Result<Answer, StoreError>) {
-        let isLast = state.withLock { state -> Bool in
+        let now = time.monotonic()
+        let (continuation, others) = state.withLock { state -> (Waiting?, [Task<Void, Never>]) in
             state.running[runner] = nil
-            return state.running.isEmpty
-        }
-        guard isLast || Self.isAnswer(result) || lead?.runner == runner, lead(runner) else { return }
-        let continuation = state.withLock { state in
+            let counts = state.running.isEmpty || Self.isAnswer(result) || state.lead?.runner == runner
+            guard counts, state.grant(runner, at: now) else { return (nil, []) }
             defer { state.continuation = nil }
-            return state.continuation
+            return (state.continuation, state.tasks(but: runner))
         }
+        for task in others { task.cancel() }
         continuation?.resume(returning: result)
     }
 

@@ -51,9 +51,9 @@ final class PacedStore: Interceptor {
         _ key: ByteString, range: ByteRange, ifMatch: ETag, into sink: any ByteSink
     ) async throws(StoreError) {
         let request = begin()
-        let body = try await request.answer(self) { () async throws(StoreError) in
-            try await store.read(key, range: range, ifMatch: ifMatch)
-        }
+        // Before it may be cancelled.
+        let body = try await store.read(key, range: range, ifMatch: ifMatch)
+        try await request.answer(self) { () async throws(StoreError) in }
         for start in stride(from: 0, to: body.bytes.count, by: Self.pieceBytes) {
             if start > 0 { try await request.wait(request.pace.pauseMilliseconds, self) }
             var piece = body

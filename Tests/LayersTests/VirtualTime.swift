@@ -1,4 +1,5 @@
 import Primitives
+import Testing
 
 /// Time that goes on only as a test says, from one sleeper's end to the next.
 final class VirtualTime: TimeSource {
@@ -52,14 +53,13 @@ final class VirtualTime: TimeSource {
         }
     }
 
-    /// Waits until `count` sleep, and goes on to the first end among them; false if it never comes to that.
-    func pass(of count: Int) async -> Bool {
-        guard await eventually({ sleeping == count }) else { return false }
+    /// Waits until `count` sleep, and goes on to the first end among them.
+    func pass(of count: Int) async throws {
+        try #require(await eventually { sleeping == count }, "\(sleeping) sleep, not \(count)")
         wake { state in
             guard let next = state.sleepers.map(\.end).min() else { return [] }
             return state.wake(until: next)
         }
-        return true
     }
 
     func advance(milliseconds: Int64) {
