@@ -67,6 +67,8 @@ public struct MountConfiguration: Sendable, Equatable {
     public var proxy: String?
     /// How long a request may go without a byte in either direction.
     public var requestTimeoutMilliseconds: Int64 = 30_000
+    /// Send requests that only read a second time when their answer is late.
+    public var hedge = false
     /// mount(8) options for the kernel: `noexec`, `noatime`.
     public var kernelOptions: [String] = []
 

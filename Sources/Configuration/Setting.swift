@@ -101,6 +101,7 @@ public enum Settings {
         Setting(
             "requestTimeout", .duration(\.requestTimeoutMilliseconds),
             "give a request up after this long without a byte; default 30s"),
+        Setting("hedge", .flag(\.hedge), "ask again when the answer to a read is late, and take the first that comes"),
     ]
 
     /// `--no-FLAG` is `--FLAG=false`.

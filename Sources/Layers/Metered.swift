@@ -21,6 +21,9 @@ public struct StoreMetrics: Sendable, Equatable {
     public var bytesWritten: Int64 = 0
     /// How many calls the store refused to slow us down.
     public var throttled = 0
+    /// How many requests `Hedged` has sent a second time, and of how many of those the second answer was taken.
+    public var hedged = 0
+    public var hedgesWon = 0
     /// The newest failure and when it was.
     public var lastFailure: String?
     public var lastFailureTime: Timestamp?
@@ -38,7 +41,7 @@ public struct StoreMetrics: Sendable, Equatable {
     }
 }
 
-/// Where `Metered` stores count; several may share one. Thread-safe.
+/// Where `Metered` and `Hedged` stores count; several may share one. Thread-safe.
 public final class StoreMeter: Sendable {
     private let state = Lock(StoreMetrics())
 

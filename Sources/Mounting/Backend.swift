@@ -49,7 +49,8 @@ struct Backend: Sendable {
             throw MountFailure(.bucket, "\(error)")
         }
         let metered = Metered(base, meter: meter)
-        let placed: any ObjectStore = prefix.isEmpty ? metered : Prefixed(metered, prefix: ByteString(prefix))
+        let whole: any ObjectStore = configuration.hedge ? Hedged(metered, meter: meter) : metered
+        let placed = prefix.isEmpty ? whole : Prefixed(whole, prefix: ByteString(prefix))
         plain = placed
         let longest = s3 == nil ? LocalStore.maximumKeyBytes : StoreCapabilities().maximumKeyBytes - prefix.utf8.count
         store = Retrying(LongKeys(placed, maximumKeyBytes: longest), log: log)

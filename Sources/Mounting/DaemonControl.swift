@@ -104,6 +104,8 @@ extension Daemon: ControlHandling {
             ("failing", .number(Int64(reconciling?.failing ?? 0))),
             ("lastError", .text(reconciling?.lastError ?? "none")),
             ("requests", .number(Int64(traffic.total.ended))),
+            ("hedgedRequests", .number(Int64(traffic.hedged))),
+            ("hedgesWon", .number(Int64(traffic.hedgesWon))),
             ("sentBytes", .number(traffic.bytesWritten)),
             ("receivedBytes", .number(traffic.bytesRead)),
             ("upSeconds", .number(SystemTime().now().milliseconds(since: started) / 1000)),

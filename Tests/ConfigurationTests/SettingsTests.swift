@@ -23,6 +23,7 @@ import Testing
         "sync": "remote", "uid": "1000", "gid": "1001", "fileMode": "0600", "directoryMode": "0700",
         "log.file": "/var/log/pail", "log.level": "debug", "concurrency.uploads": "4", "concurrency.fetches": "8",
         "tls.caFile": "/etc/ca.pem", "tls.verify": "false", "proxy": "http://proxy:3128", "requestTimeout": "10s",
+        "hedge": "true",
     ]
 
     @Test(arguments: Settings.all.map(\.key))

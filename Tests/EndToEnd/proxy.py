@@ -1,4 +1,6 @@
-"""A TCP proxy that counts bytes and can be unplugged."""
+"""A TCP proxy that counts bytes, can be unplugged, and can hold some requests up."""
+import re
+import select
 import selectors
 import socket
 import threading
@@ -15,6 +17,9 @@ class Proxy:
         self.lock = threading.Lock()
         self.sent = 0
         self.received = 0
+        # Reads of objects, but for pail's own; of those, the ones that were held up, and that nobody waited for to the end.
+        self.reads = self.stalled = self.abandoned = 0
+        self.stall_every = self.stall_seconds = 0
         self.plugged = threading.Event()
         self.plugged.set()
         self.closed = False
@@ -54,8 +59,24 @@ class Proxy:
                 return False
             with self.lock:
                 setattr(self, counter, getattr(self, counter) + len(data))
+            if not self.stall(data, source):
+                return False
             sink.sendall(data)
         except OSError:
+            return False
+        return True
+
+    def stall(self, data, client):
+        """Holds back a read of an object if it is its turn; false if the client goes away meanwhile."""
+        if not re.match(rb"GET /[^/ ?]+/(?!\.pail/)[^ ?]+ ", data):
+            return True
+        with self.lock:
+            self.reads += 1
+            is_slow = self.stall_every and self.reads % self.stall_every == 0
+            self.stalled += bool(is_slow)
+        if is_slow and select.select([client], [], [], self.stall_seconds)[0]:
+            with self.lock:
+                self.abandoned += 1
             return False
         return True
 

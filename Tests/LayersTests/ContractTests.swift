@@ -14,6 +14,15 @@ struct ContractTests {
     }
 
     @Test(arguments: ConformanceSuite.cases)
+    func hedged(_ rule: ConformanceCase) async throws {
+        let time = ManualTime()
+        var rates = FaultRates()
+        rates.stall = 0.1
+        let slow = FaultyStore(MemoryStore(), seed: 5, rates: rates)
+        try await ConformanceSuite(store: Hedged(slow, meter: StoreMeter(), time: time)).run(rule)
+    }
+
+    @Test(arguments: ConformanceSuite.cases)
     func allLayersOverAStoreInTrouble(_ rule: ConformanceCase) async throws {
         let time = ManualTime()
         var rates = FaultRates()
