@@ -23,8 +23,9 @@ class ManyFiles(Scenario):
     durable = Row("create files of 4 KiB, until in the bucket", "1/s", "", True)
     cold = Row("ls -l of their directory, cold", "s")
     warm = Row("ls -l of their directory, warm", "s", "disk")
+    read = Row("cat of all of them, cold", "1/s", "", True)
     renamed = Row("rename of their directory", "s", "disk")
-    rows = (closed, durable, cold, warm, renamed)
+    rows = (closed, durable, cold, warm, read, renamed)
 
     def run(self, contestant):
         count, many = self.all.options.files, contestant.path / "many"
@@ -39,6 +40,13 @@ class ManyFiles(Scenario):
         if contestant.has_bucket:
             self.note(self.cold, contestant, cold)
         self.note(self.warm, contestant, min(timed("ls", "-l", many) for _ in range(3)))
+        if contestant.has_bucket and self.all.wants(self.read):
+            contestant.remount_cold()
+            begin = time.monotonic()
+            size = int(step("sh", "-c", 'cat "$0"/* | wc -c', many, shows=True))
+            if size != count * 4096:
+                raise Failed(f"{size} bytes came of {count} files")
+            self.note(self.read, contestant, count / (time.monotonic() - begin))
         if self.all.wants(self.renamed):
             self.note(self.renamed, contestant, timed("mv", many, contestant.path / "moved"))
 
