@@ -21,44 +21,36 @@ final class Landing: ByteSink {
         let end = offset + Int64(bytes.count)
         // A file that was cut and whose new version is in the bucket may have lost the cut with power loss: what lies
         // beyond the version's end are zeros.
-        let isLast = end == flight.origin.sizeBytes && flight.range.upperBound > end
-        do throws(CacheError) {
-            if isLast {
-                let zeros = [UInt8](repeating: 0, count: Int(flight.range.upperBound - end))
-                try land(Array(bytes) + zeros, at: offset)
-            } else {
-                try land(bytes, at: offset)
-            }
-        } catch {
-            failure.withLock { $0 = error }
-            throw StoreError(.refused, "store", key: flight.origin.key, detail: error.description)
+        if end == flight.origin.sizeBytes, flight.range.upperBound > end {
+            let padded = Array(bytes) + zeros(from: end)
+            try store(padded.count) { () throws(CacheError) in try file.land(padded, at: offset) }
+            return flight.advance(to: flight.range.upperBound)
         }
-        flight.advance(to: isLast ? flight.range.upperBound : end)
+        try store(bytes.count) { () throws(CacheError) in try file.land(bytes, at: offset) }
+        flight.advance(to: end)
     }
 
     /// For a range that lies beyond the version's end as a whole.
     func takeNothing() throws(StoreError) {
-        let zeros = [UInt8](repeating: 0, count: Int(flight.range.length))
-        do throws(CacheError) { try land(zeros, at: flight.range.lowerBound) } catch {
+        let zeros = zeros(from: flight.range.lowerBound)
+        try store(zeros.count) { () throws(CacheError) in try file.land(zeros, at: flight.range.lowerBound) }
+    }
+
+    private func zeros(from offset: Int64) -> [UInt8] {
+        [UInt8](repeating: 0, count: Int(flight.range.upperBound - offset))
+    }
+
+    /// Makes room once if the disk is full.
+    private func store(_ count: Int, _ land: () throws(CacheError) -> Void) throws(StoreError) {
+        do throws(CacheError) {
+            do throws(CacheError) { try land() } catch {
+                guard error.isFull else { throw error }
+                _ = cache.evict(bytes: Int64(count))
+                try land()
+            }
+        } catch {
             failure.withLock { $0 = error }
             throw StoreError(.refused, "store", key: flight.origin.key, detail: error.description)
-        }
-    }
-
-    private func land(_ bytes: [UInt8], at offset: Int64) throws(CacheError) {
-        let outcome = bytes.withUnsafeBytes { bytes -> Result<Void, CacheError> in
-            do throws(CacheError) { return .success(try land(bytes, at: offset)) } catch { return .failure(error) }
-        }
-        try outcome.get()
-    }
-
-    private func land(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(CacheError) {
-        do throws(CacheError) {
-            try file.land(bytes, at: offset)
-        } catch {
-            guard error.isFull else { throw error }
-            _ = cache.evict(bytes: Int64(bytes.count))
-            try file.land(bytes, at: offset)
         }
     }
 }
