@@ -24,7 +24,8 @@ struct LongKeysTests {
     private func all(_ prefix: ByteString, limit: Int) async throws -> ListPage {
         var whole = ListPage()
         repeat {
-            let page = try await store.list(prefix: prefix, delimited: true, from: whole.next, limit: limit)
+            let from = whole.next.map { ListPosition.page($0) }
+            let page = try await store.list(prefix: prefix, delimited: true, from: from, limit: limit)
             #expect(page.objects.count + page.prefixes.count <= limit)
             whole.objects += page.objects
             whole.prefixes += page.prefixes

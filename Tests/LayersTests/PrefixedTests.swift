@@ -40,11 +40,11 @@ import Testing
         #expect(below.objects.map(\.key) == ["b/c"])
 
         var pages: [ByteString] = []
-        var from: String?
+        var from: ListPosition?
         repeat {
             let page = try await store.list(prefix: "", delimited: false, from: from, limit: 1)
             pages += page.objects.map(\.key)
-            from = page.next
+            from = page.next.map { .page($0) }
         } while from != nil
         #expect(pages == ["a", "b/c"])
     }

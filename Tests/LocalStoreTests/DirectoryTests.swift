@@ -190,12 +190,12 @@ extension DirectoryTests {
         for prefix in ["", "a", "a/", "a/b"] {
             for limit in [99, 100, 137, 1_000] {
                 var seen: [ByteString] = []
-                var position: String?
+                var position: ListPosition?
                 repeat {
                     let page = try await store.list(
                         prefix: ByteString(prefix), delimited: delimited, from: position, limit: limit)
                     seen += (page.objects.map(\.key) + page.prefixes).sorted()
-                    position = page.next
+                    position = page.next.map { .page($0) }
                 } while position != nil
                 let all = Set(keys.filter { $0.hasPrefix(prefix) }.map { shown($0, below: prefix, delimited) })
                 #expect(seen == all.sorted(), "\(prefix) by \(limit)")
