@@ -4,8 +4,9 @@ import Primitives
 /// Which pages to ask for to list all of a prefix.
 ///
 /// Listings begin with one lister. When that proves to be long, the rest is cut into ranges of names, each with a lister
-/// of its own, and whoever gets to the end of a range makes room for one that takes half of the largest that is left. Where to
-/// cut is guessed; guesses that find less than a page are made only as long as they don't outnumber the full pages.
+/// of its own, and a lister that gets to the end of its range makes room for one that takes half of the largest left.
+/// Where to cut is guessed; guesses that find less than a page never outnumber the full pages by more than those under
+/// way.
 ///
 /// A lister stops when a name behind its range came, by the order of keys and by that of names without the slash of
 /// directories, in which some services list. What comes from behind the range counts all the same.
@@ -74,7 +75,8 @@ struct ListingPlan {
         let names = Names(page, prefix)
         isUnordered = isUnordered || !names.isOrdered || names.least.map { $0 <= listers[index].range.after } ?? false
         if isUnordered, isCut { return false }
-        if !isCut { alphabet.learn(names.all) }
+        // Later pages have little that is new.
+        alphabet.learn(isCut ? names.ends : names.all)
         advance(index, past: names, page.next)
         return true
     }
@@ -114,7 +116,10 @@ struct ListingPlan {
     }
 
     private mutating func cutInHalf(_ index: Int) {
-        guard let name = listers[index].range.middle(alphabet) else { return listers[index].pagesLeft = 0 }
+        guard let name = listers[index].range.middle(alphabet) else {
+            listers[index].pagesLeft = 0
+            return
+        }
         listers[index].pagesLeft /= 2
         cut(index, at: name, pagesLeft: listers[index].pagesLeft)
     }
@@ -152,6 +157,7 @@ private struct Names {
     }
 
     var all: [ByteString] { objects + directories }
+    var ends: [ByteString] { [least, greatest].compactMap { $0 } }
     var isOrdered: Bool { zip(objects, objects.dropFirst()).allSatisfy { $0 < $1 } }
     var least: ByteString? { all.min() }
     /// Without the slash of directories: it is not behind where the page ends, in either order.

@@ -86,6 +86,18 @@ struct LongKeysTests {
         #expect(below.objects.count == 1)
     }
 
+    @Test func directoriesInTwoPlacesBeginAtTheirBeginning() async throws {
+        for name in ["a", "b"] as [ByteString] { try await store.put(directory(200) + name, "1") }
+        let from = ListPosition.after(directory(200) + "a")
+        let rest = try await store.list(prefix: directory(200), delimited: true, from: from, limit: 10)
+        #expect(rest.objects.map(\.key) == [directory(200) + "b"])
+        let error = await failure { () async throws(StoreError) in
+            let edge = directory(500)
+            _ = try await store.list(prefix: edge, delimited: true, from: .after(edge + "a"), limit: 10)
+        }
+        #expect(error?.kind == .unsupported)
+    }
+
     @Test func whatIsMissingIsNamedByItsKey() async throws {
         let key = directory(2000) + "a"
         let error = await failure { () async throws(StoreError) in _ = try await store.head(key) }

@@ -47,6 +47,8 @@ import Testing
             from = page.next.map { .page($0) }
         } while from != nil
         #expect(pages == ["a", "b/c"])
+        let rest = try await store.list(prefix: "", delimited: true, from: .after("a"), limit: 1)
+        #expect(rest.objects.isEmpty && rest.prefixes == ["b/"])
     }
 
     @Test func unchangedRangesComeFromTheBaseInside() async throws {

@@ -48,6 +48,12 @@ import Testing
         #expect(try await keys() == ["d/hand", "d/é x"])
     }
 
+    @Test func directoriesAreReadFromTheirBeginning() async throws {
+        try await put("a", "1")
+        let found = await kind { _ = try await store.list(prefix: "", delimited: true, from: .after("0"), limit: 10) }
+        #expect(found == .unsupported)
+    }
+
     @Test func anEditByHandIsAnotherVersion() async throws {
         let etag = try #require(try await put("a", "old").etag)
         let file = try #require(FileHandle(forUpdatingAtPath: path + "/a"))
