@@ -5,8 +5,8 @@ import Primitives
 ///
 /// Listings begin with one lister. When that proves to be long, the rest is cut into ranges of names, each with a lister
 /// of its own, and a lister that gets to the end of its range makes room for one that takes half of the largest left.
-/// Where to cut is guessed; guesses that find less than a page never outnumber the full pages by more than those under
-/// way.
+/// Where to cut is guessed; as soon as pages that came in vain, for they had little or nothing new, are as many as full
+/// ones, no more is guessed.
 ///
 /// A lister stops when a name behind its range came, by the order of keys and by that of names without the slash of
 /// directories, in which some services list. What comes from behind the range counts all the same.
@@ -44,7 +44,9 @@ struct ListingPlan {
     private var alphabet = Alphabet()
     private var nextNumber = 1
     private var fullPages = 0
-    private var vainGuesses = 0
+    private var vainPages = 0
+    /// Hash values of the keys and prefixes that came.
+    private(set) var seen: Set<Int> = []
     /// Whether the store is known to list in another order.
     private var isUnordered = false
 
@@ -77,18 +79,28 @@ struct ListingPlan {
         if isUnordered, isCut { return false }
         // Later pages have little that is new.
         alphabet.learn(isCut ? names.ends : names.all)
-        advance(index, past: names, page.next)
+        let isFirst = !listers[index].hasAnswered
+        let isNew = see(page)
+        let goesOn = advance(index, past: names, page.next)
+        if isNew, goesOn { fullPages += 1 } else if isFirst || !isNew { vainPages += 1 }
         return true
     }
 
-    private mutating func advance(_ index: Int, past names: Names, _ next: String?) {
+    /// Whether most of the page is new.
+    private mutating func see(_ page: ListPage) -> Bool {
+        let former = seen.count
+        for object in page.objects { seen.insert(object.key.hashValue) }
+        for below in page.prefixes { seen.insert(below.hashValue) }
+        return 2 * (seen.count - former) > page.objects.count + page.prefixes.count
+    }
+
+    /// False if the lister is at its end.
+    private mutating func advance(_ index: Int, past names: Names, _ next: String?) -> Bool {
         var lister = listers[index]
         guard let next, !names.reachBehind(lister.range) else {
-            if !lister.hasAnswered { vainGuesses += 1 }
             listers.remove(at: index)
-            return
+            return false
         }
-        fullPages += 1
         lister.next = .page(next)
         lister.isWaiting = false
         lister.hasAnswered = true
@@ -98,13 +110,14 @@ struct ListingPlan {
             lister.range.after = greatest
         }
         listers[index] = lister
+        return true
     }
 
     // MARK: Cutting
 
     private mutating func cut() {
         while true {
-            let most = min(listersAtOnce - listers.count, fullPages - vainGuesses)
+            let most = min(listersAtOnce - listers.count, fullPages - vainPages)
             let largest = listers.indices.max { listers[$0].pagesLeft < listers[$1].pagesLeft }
             guard most > 0, let largest, listers[largest].pagesLeft >= Self.leastPages else { return }
             if listers[largest].pagesLeft == .infinity {

@@ -54,18 +54,15 @@ extension Discovery {
     ) async throws(BucketError) -> Set<Int>? {
         let began = time.now()
         var plan = plan
-        var seen = Set<Int>()
         ask(plan.requests(), prefix, &group)
         while let result = await group.next() {
             guard let answer = try result.get(), plan.take(answer.page, of: answer.request) else { return nil }
             // The next pages are on their way while this one is merged.
             ask(plan.requests(), prefix, &group)
             let visible = answer.page.withoutOwn()
-            for object in visible.objects { seen.insert(object.key.hashValue) }
-            for below in visible.prefixes { seen.insert(below.hashValue) }
             tell(try inTree(tree.merge(visible, into: directory, prefix: prefix, since: answer.since, now: began)))
         }
-        return seen
+        return plan.seen
     }
 
     private func ask(

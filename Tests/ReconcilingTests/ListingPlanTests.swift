@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test func cutsLieWithin() throws {
-        for seed in 1...200 as ClosedRange<UInt64> {
+        for seed in 1...12 as ClosedRange<UInt64> {
             var generator = SeededGenerator(seed: seed)
             let spread = Self.spreads.keys.sorted().randomElement(using: &generator) ?? ""
             var alphabet = Alphabet()
