@@ -96,7 +96,7 @@ let package = Package(
         tests("Layers", ["StoreConformance", "MemoryStore", "ObjectStore", "Primitives"]),
         tests("BlockCache", ["MemoryStore", "ObjectStore", "Primitives"]),
         tests("Tree", ["LocalDatabase", "ObjectStore", "Primitives"]),
-        tests("Reconciling", ["MemoryStore", "Tree", "BlockCache", "ObjectStore", "Primitives"]),
+        tests("Reconciling", ["MemoryStore", "Layers", "Tree", "BlockCache", "ObjectStore", "Primitives"]),
         tests(
             "FileSystem",
             ["MemoryStore", "Layers", "Reconciling", "Tree", "BlockCache", "ObjectStore", "Primitives", "Telemetry"]),

@@ -46,7 +46,7 @@ public final class Hedged: Interceptor {
     }
 
     public func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         try await hedge(LayerCall(operation: .list, key: prefix), .list) { [store] _, _ throws(StoreError) in
             try await store.list(prefix: prefix, delimited: delimited, from: from, limit: limit)

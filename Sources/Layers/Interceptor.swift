@@ -37,7 +37,7 @@ extension Interceptor {
     }
 
     public func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         try await intercept(LayerCall(operation: .list, key: prefix)) { [store] () async throws(StoreError) in
             try await store.list(prefix: prefix, delimited: delimited, from: from, limit: limit)

@@ -104,14 +104,15 @@ public struct LongKeys: ObjectStore {
     /// What lies below a directory's prefix beyond the directory itself is found only in plain places: who wants all
     /// of it lists each directory.
     public func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         guard prefix.hasSuffix("/"), prefix.count + Self.longestNameBytes > plainKeyBytes else {
             return try await store.list(prefix: prefix, delimited: delimited, from: from, limit: limit)
         }
-        let position = from.map(Position.init) ?? .plain(nil)
+        let position = try Position(from)
         if case .plain(let token) = position, prefix.count <= plainKeyBytes {
-            var page = try await store.list(prefix: prefix, delimited: delimited, from: token, limit: limit)
+            var page = try await store.list(
+                prefix: prefix, delimited: delimited, from: token.map { .page($0) }, limit: limit)
             let isEmpty = page.objects.isEmpty && page.prefixes.isEmpty
             if page.next != nil || !isEmpty {
                 page.next = (page.next.map { Position.plain($0) } ?? .long(nil)).text
@@ -127,7 +128,7 @@ public struct LongKeys: ObjectStore {
         let standIn = Self.standIn(for: prefix)
         // One less, for the directory's own object.
         var page = try await store.list(
-            prefix: standIn, delimited: delimited, from: token, limit: max(1, limit - 1))
+            prefix: standIn, delimited: delimited, from: token.map { .page($0) }, limit: max(1, limit - 1))
         page.objects = page.objects.compactMap { info in
             guard info.key.count > standIn.count else { return nil }
             var info = info
@@ -152,7 +153,15 @@ public struct LongKeys: ObjectStore {
         case plain(String?)
         case long(String?)
 
-        init(_ text: String) {
+        init(_ from: ListPosition?) throws(StoreError) {
+            guard let from else {
+                self = .plain(nil)
+                return
+            }
+            // Its entries are in two places: those of the second are all behind those of the first.
+            guard case .page(let text) = from else {
+                throw StoreError(.unsupported, "list", detail: "a directory with long keys begins at its beginning")
+            }
             let token = text.count > 1 ? String(text.dropFirst()) : nil
             self = text.hasPrefix("l") ? .long(token) : .plain(token)
         }

@@ -6,7 +6,7 @@ public struct StoreMetrics: Sendable, Equatable {
     public struct Calls: Sendable, Equatable {
         /// Calls that ended, well or not.
         public var ended = 0
-        /// Of those, the ones that failed for another reason than that the object, or the version, isn't there.
+        /// Of those, the ones that failed for another reason than that the object, the version or the ability isn't there.
         public var failed = 0
         /// How long the ended ones took together.
         public var microseconds: Int64 = 0
@@ -123,8 +123,8 @@ public final class Metered: Interceptor {
         }
     }
 
-    /// Whether the error only says what is there, or that nobody wants to know any more.
+    /// Whether the error only says what is there or what the store can do, or that nobody wants to know any more.
     private static func isAnswer(_ error: StoreError) -> Bool {
-        [.notFound, .conditionFailed, .cancelled].contains(error.kind)
+        [.notFound, .conditionFailed, .unsupported, .cancelled].contains(error.kind)
     }
 }

@@ -21,9 +21,11 @@ public struct Prefixed: ObjectStore {
     }
 
     public func list(
-        prefix wanted: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix wanted: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
-        var page = try await up { () async throws(StoreError) in
+        var from = from
+        if case .after(let key) = from { from = .after(prefix + key) }
+        var page = try await up { [from] () async throws(StoreError) in
             try await store.list(prefix: prefix + wanted, delimited: delimited, from: from, limit: limit)
         }
         // The directory's own marker, `prefix/`, has no name inside.

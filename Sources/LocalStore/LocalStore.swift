@@ -51,17 +51,29 @@ public final class LocalStore: ObjectStore {
     }
 
     public func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         try await run("list", prefix) { [remembered] bucket, request throws(StoreError) in
-            let position = from.flatMap { Hexadecimal.decode($0) }.map { ByteString(bytes: $0) }
-            guard (1...1000).contains(limit), (from == nil) == (position == nil) else {
-                throw request.error(.refused, "not a limit or a position of this store")
-            }
+            let position = try Self.position(from, request)
+            guard (1...1000).contains(limit) else { throw request.error(.refused, "limit \(limit)") }
             var listing = Listing(
                 bucket, prefix: prefix, delimited: delimited, after: position, limit: limit, remembered, request)
             try listing.run()
             return listing.page
+        }
+    }
+
+    /// The last key or prefix of the page before.
+    private static func position(_ from: ListPosition?, _ request: Request) throws(StoreError) -> ByteString? {
+        switch from {
+        case nil: return nil
+        case .page(let text):
+            guard let bytes = Hexadecimal.decode(text) else {
+                throw request.error(.refused, "not a position of this store")
+            }
+            return ByteString(bytes: bytes)
+        // All of a directory is read for its first page, wherever that begins.
+        case .after: throw request.error(.unsupported, "a directory is read from its beginning")
         }
     }
 

@@ -103,7 +103,7 @@ public final class FaultyStore: ObjectStore {
     }
 
     public func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         try await perform(StoreCall(.list, prefix)) { [inner] () async throws(StoreError) in
             try await inner.list(prefix: prefix, delimited: delimited, from: from, limit: limit)

@@ -35,18 +35,25 @@ public final class MemoryStore: ObjectStore {
     public func capabilities() async throws(StoreError) -> StoreCapabilities { features }
 
     public func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         try checkCancelled("list", prefix)
         guard (1...1000).contains(limit) else { throw StoreError(.refused, "list", detail: "limit \(limit)") }
-        var position: ByteString?
-        if let from {
-            guard let bytes = ListPosition.decode(from) else {
+        let position = try Self.key(from)
+        return bucket.withLock { $0.page(prefix: prefix, delimited: delimited, after: position, limit: limit) }
+    }
+
+    /// The key behind which a page begins.
+    private static func key(_ from: ListPosition?) throws(StoreError) -> ByteString? {
+        switch from {
+        case nil: return nil
+        case .after(let key): return key
+        case .page(let text):
+            guard let key = PageEnd.decode(text) else {
                 throw StoreError(.refused, "list", detail: "not a position of this store")
             }
-            position = bytes
+            return key
         }
-        return bucket.withLock { $0.page(prefix: prefix, delimited: delimited, after: position, limit: limit) }
     }
 
     public func head(_ key: ByteString) async throws(StoreError) -> ObjectInfo {

@@ -30,7 +30,7 @@ struct SortedObjects {
         if !holds { throw StoreError(.conditionFailed, operation, key: key) }
     }
 
-    /// The entries after `position`, a former page's last key or rolled-up prefix.
+    /// The entries after `position`: any key, or a former page's last rolled-up prefix.
     func page(prefix: ByteString, delimited: Bool, after position: ByteString?, limit: Int) -> ListPage {
         let delimiter = UInt8(ascii: "/")
         var page = ListPage()
@@ -43,7 +43,7 @@ struct SortedObjects {
         var count = 0
         while index < keys.count, keys[index].hasPrefix(prefix) {
             if count == limit {
-                page.next = last.map(ListPosition.encode)
+                page.next = last.map(PageEnd.encode)
                 break
             }
             let key = keys[index]
@@ -79,7 +79,7 @@ struct SortedObjects {
 }
 
 /// The `next` of a page: the last key or prefix in hexadecimal, since keys need not be text.
-enum ListPosition {
+enum PageEnd {
     static func encode(_ key: ByteString) -> String { Hexadecimal.encode(key.bytes) }
 
     static func decode(_ text: String) -> ByteString? { Hexadecimal.decode(text).map { ByteString(bytes: $0) } }

@@ -108,7 +108,8 @@ struct BucketExamination: Sendable {
         repeat {
             let page: ListPage
             do throws(StoreError) {
-                page = try await backend.plain.list(prefix: "", delimited: false, from: next, limit: 1000)
+                let from = next.map { ListPosition.page($0) }
+                page = try await backend.plain.list(prefix: "", delimited: false, from: from, limit: 1000)
             } catch {
                 return report(Finding(.warn, "keys", "the listing ends early: \(error)"))
             }

@@ -40,7 +40,7 @@ public struct ListPage: Sendable {
     public var objects: [ObjectInfo]
     /// With a delimiter: the prefixes under which there is more, each with the trailing `/`.
     public var prefixes: [ByteString]
-    /// What to pass as `from` for the next page; nil when this was the last one.
+    /// Where the next page begins (`ListPosition.page`); nil when this was the last one.
     public var next: String?
 
     public init(objects: [ObjectInfo] = [], prefixes: [ByteString] = [], next: String? = nil) {

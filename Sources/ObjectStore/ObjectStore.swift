@@ -54,8 +54,10 @@ public protocol ObjectStore: Sendable {
     func capabilities() async throws(StoreError) -> StoreCapabilities
 
     /// The keys that begin with `prefix`. With `delimited`, keys with a `/` after the prefix are rolled up into
-    /// `prefixes`. At most `limit` (1...1000) entries; `from` is nil or a former page's `next`.
-    func list(prefix: ByteString, delimited: Bool, from: String?, limit: Int) async throws(StoreError) -> ListPage
+    /// `prefixes`. At most `limit` (1...1000) entries, from the beginning if `from` is nil.
+    func list(
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
+    ) async throws(StoreError) -> ListPage
 
     /// The present version's description, metadata included. `.notFound` if there is none.
     func head(_ key: ByteString) async throws(StoreError) -> ObjectInfo

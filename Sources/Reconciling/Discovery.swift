@@ -14,12 +14,15 @@ public final class Discovery: Sendable {
         var believedMilliseconds: Int64 { max(refreshMilliseconds, Settings.leastMilliseconds) }
         /// HEAD requests at one time for a directory's attributes.
         public var attributesAtOnce = 32
+        /// Pages of one directory that are asked for at one time.
+        public var listersAtOnce = 8
+        /// Entries of a page (1...1000).
+        public var pageEntries = 1_000
         public init() {}
     }
 
     /// Directories and single names whose time of asking is kept in memory; the map is emptied at this size.
     static let rememberedNames = 65_536
-    static let pageSize = 1_000
 
     struct Asked: Hashable {
         let parent: NodeID
@@ -33,6 +36,8 @@ public final class Discovery: Sendable {
         var cost: [NodeID: Int64] = [:]
         /// Lookups in directories that were never listed.
         var lookups: [NodeID: Int] = [:]
+        /// Until it turns out that listings can't begin anywhere, or don't go in the order of keys.
+        var listsInOrder = true
     }
 
     let tree: Tree
@@ -119,37 +124,6 @@ public final class Discovery: Sendable {
         }
     }
 
-    private func listAll(_ directory: NodeID) async throws(BucketError) {
-        guard let prefix = try inTree(tree.node(directory)?.prefix) else {
-            return
-        }
-        let began = time.monotonic()
-        let since = try inTree(tree.sequence())
-        let asked = time.now()
-        var seen = Set<Int>()
-        var from: String?
-        repeat {
-            let token = from
-            let sincePage = try inTree(tree.sequence())
-            let page = try await inStore(
-                await objects.list(prefix: prefix, delimited: true, from: token, limit: Discovery.pageSize))
-            let visible = page.withoutOwn()
-            for object in visible.objects { seen.insert(object.key.hashValue) }
-            for below in visible.prefixes { seen.insert(below.hashValue) }
-            tell(
-                try inTree(tree.merge(visible, into: directory, prefix: prefix, since: sincePage, now: asked)))
-            from = page.next
-        } while from != nil
-        tell(
-            try inTree(tree.finishListing(of: directory, prefix: prefix, seen: seen, since: since, now: time.now)))
-        let cost = time.monotonic().milliseconds(since: began)
-        memory.withLock { memory in
-            if memory.cost.count > Discovery.rememberedNames { memory.cost.removeAll() }
-            memory.cost[directory] = cost
-            memory.lookups[directory] = nil
-        }
-    }
-
     /// Asks for one name: its object, and whether anything lies below it.
     private func lookUp(_ directory: Node, _ name: ByteString) async throws(BucketError) {
         guard let prefix = directory.prefix else { return }
@@ -210,13 +184,4 @@ func catching<Value>(_ body: () async throws(BucketError) -> Value) async -> Res
 enum ObjectName {
     /// Probes and objects on their way from one key to another.
     static let own: ByteString = ".pail/"
-}
-
-extension ListPage {
-    /// Without Pail's own objects.
-    fileprivate func withoutOwn() -> ListPage {
-        ListPage(
-            objects: objects.filter { !$0.key.hasPrefix(ObjectName.own) },
-            prefixes: prefixes.filter { $0 != ObjectName.own }, next: next)
-    }
 }

@@ -5,7 +5,7 @@ import Primitives
 // ListObjectsV2
 extension S3Store {
     public func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         var request = S3Request("list", "GET", nil)
         request.query = [
@@ -13,7 +13,11 @@ extension S3Store {
         ]
         if !prefix.isEmpty { request.query.append(("prefix", prefix)) }
         if delimited { request.query.append(("delimiter", "/")) }
-        if let from { request.query.append(("continuation-token", ByteString(from))) }
+        switch from {
+        case .page(let token)?: request.query.append(("continuation-token", ByteString(token)))
+        case .after(let key)?: request.query.append(("start-after", key))
+        case nil: break
+        }
         return try ListingDocument(await client.document(request)).page()
     }
 }

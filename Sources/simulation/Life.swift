@@ -50,6 +50,7 @@ final class Life {
         let fetcher = Fetcher(cache: cache, store: store, time: time)
         var discovering = Discovery.Settings()
         discovering.refreshMilliseconds = world.conditions.refreshMilliseconds
+        discovering.pageEntries = world.conditions.pageEntries
         let discovery = Discovery(tree: tree, store: store, settings: discovering, time: time, log: log)
         reconciler = Reconciler(
             tree: tree, cache: cache, store: store, fetcher: fetcher, discovery: discovery,

@@ -73,5 +73,6 @@ extension World.Conditions {
         hasOthers = draw(3) == 0
         objectsAtStart = draw(3)
         sendsAhead = draw(2) == 0
+        if draw(4) == 0 { pageEntries = 1 }
     }
 }

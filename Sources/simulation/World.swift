@@ -20,12 +20,14 @@ final class World: @unchecked Sendable {
         var objectsAtStart = 0
         /// Files of some pages are sent in parts while they are open.
         var sendsAhead = false
+        /// With one, directories of some names are listed in ranges.
+        var pageEntries = 1_000
 
         var description: String {
             "faults \(rates.total > 0) late \(rates.runLate > 0) latency \(latencyMilliseconds) "
                 + "refresh \(refreshMilliseconds) delay \(uploadDelayMilliseconds) uploads \(uploadsAtOnce) "
                 + "cache \(cacheBytes) remote sync \(syncsToBucket) power \(losesPower) others \(hasOthers) "
-                + "objects \(objectsAtStart) sends ahead \(sendsAhead)"
+                + "objects \(objectsAtStart) sends ahead \(sendsAhead) page \(pageEntries)"
         }
     }
 

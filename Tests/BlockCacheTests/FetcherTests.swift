@@ -15,7 +15,9 @@ private final class SlowStore: ObjectStore {
     init(cuts: Int = 0) { self.cuts = Lock(cuts) }
 
     func capabilities() async throws(StoreError) -> StoreCapabilities { try await inner.capabilities() }
-    func list(prefix: ByteString, delimited: Bool, from: String?, limit: Int) async throws(StoreError) -> ListPage {
+    func list(
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
+    ) async throws(StoreError) -> ListPage {
         try await inner.list(prefix: prefix, delimited: delimited, from: from, limit: limit)
     }
     func head(_ key: ByteString) async throws(StoreError) -> ObjectInfo { try await inner.head(key) }
@@ -185,7 +187,9 @@ private final class PiecewiseStore: ObjectStore {
     }
 
     func capabilities() async throws(StoreError) -> StoreCapabilities { StoreCapabilities() }
-    func list(prefix: ByteString, delimited: Bool, from: String?, limit: Int) async throws(StoreError) -> ListPage {
+    func list(
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
+    ) async throws(StoreError) -> ListPage {
         ListPage()
     }
     func head(_ key: ByteString) async throws(StoreError) -> ObjectInfo { throw StoreError(.notFound, "head") }

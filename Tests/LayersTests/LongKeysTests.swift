@@ -24,7 +24,8 @@ struct LongKeysTests {
     private func all(_ prefix: ByteString, limit: Int) async throws -> ListPage {
         var whole = ListPage()
         repeat {
-            let page = try await store.list(prefix: prefix, delimited: true, from: whole.next, limit: limit)
+            let from = whole.next.map { ListPosition.page($0) }
+            let page = try await store.list(prefix: prefix, delimited: true, from: from, limit: limit)
             #expect(page.objects.count + page.prefixes.count <= limit)
             whole.objects += page.objects
             whole.prefixes += page.prefixes
@@ -83,6 +84,18 @@ struct LongKeysTests {
         if limit > 1 { #expect(page.objects.count { $0.key == prefix } == 1) }
         let below = try await store.list(prefix: prefix, delimited: false, from: nil, limit: 1)
         #expect(below.objects.count == 1)
+    }
+
+    @Test func directoriesInTwoPlacesBeginAtTheirBeginning() async throws {
+        for name in ["a", "b"] as [ByteString] { try await store.put(directory(200) + name, "1") }
+        let from = ListPosition.after(directory(200) + "a")
+        let rest = try await store.list(prefix: directory(200), delimited: true, from: from, limit: 10)
+        #expect(rest.objects.map(\.key) == [directory(200) + "b"])
+        let error = await failure { () async throws(StoreError) in
+            let edge = directory(500)
+            _ = try await store.list(prefix: edge, delimited: true, from: .after(edge + "a"), limit: 10)
+        }
+        #expect(error?.kind == .unsupported)
     }
 
     @Test func whatIsMissingIsNamedByItsKey() async throws {

@@ -40,13 +40,15 @@ import Testing
         #expect(below.objects.map(\.key) == ["b/c"])
 
         var pages: [ByteString] = []
-        var from: String?
+        var from: ListPosition?
         repeat {
             let page = try await store.list(prefix: "", delimited: false, from: from, limit: 1)
             pages += page.objects.map(\.key)
-            from = page.next
+            from = page.next.map { .page($0) }
         } while from != nil
         #expect(pages == ["a", "b/c"])
+        let rest = try await store.list(prefix: "", delimited: true, from: .after("a"), limit: 1)
+        #expect(rest.objects.isEmpty && rest.prefixes == ["b/"])
     }
 
     @Test func unchangedRangesComeFromTheBaseInside() async throws {

@@ -141,7 +141,7 @@ private final class PartlyFailing: ObjectStore {
 
     func capabilities() async throws(StoreError) -> StoreCapabilities { try await memory.capabilities() }
     func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         try await memory.list(prefix: prefix, delimited: delimited, from: from, limit: limit)
     }

@@ -48,6 +48,12 @@ import Testing
         #expect(try await keys() == ["d/hand", "d/é x"])
     }
 
+    @Test func directoriesAreReadFromTheirBeginning() async throws {
+        try await put("a", "1")
+        let found = await kind { _ = try await store.list(prefix: "", delimited: true, from: .after("0"), limit: 10) }
+        #expect(found == .unsupported)
+    }
+
     @Test func anEditByHandIsAnotherVersion() async throws {
         let etag = try #require(try await put("a", "old").etag)
         let file = try #require(FileHandle(forUpdatingAtPath: path + "/a"))
@@ -190,12 +196,12 @@ extension DirectoryTests {
         for prefix in ["", "a", "a/", "a/b"] {
             for limit in [99, 100, 137, 1_000] {
                 var seen: [ByteString] = []
-                var position: String?
+                var position: ListPosition?
                 repeat {
                     let page = try await store.list(
                         prefix: ByteString(prefix), delimited: delimited, from: position, limit: limit)
                     seen += (page.objects.map(\.key) + page.prefixes).sorted()
-                    position = page.next
+                    position = page.next.map { .page($0) }
                 } while position != nil
                 let all = Set(keys.filter { $0.hasPrefix(prefix) }.map { shown($0, below: prefix, delimited) })
                 #expect(seen == all.sorted(), "\(prefix) by \(limit)")

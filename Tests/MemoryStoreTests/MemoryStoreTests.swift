@@ -47,7 +47,7 @@ private struct LyingStore: ObjectStore {
 
     func capabilities() async throws(StoreError) -> StoreCapabilities { StoreCapabilities() }
     func list(
-        prefix: ByteString, delimited: Bool, from: String?, limit: Int
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
     ) async throws(StoreError) -> ListPage {
         try await inner.list(prefix: prefix, delimited: delimited, from: from, limit: limit)
     }

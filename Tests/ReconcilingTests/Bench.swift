@@ -291,7 +291,7 @@ final class Session: Sendable {
     }
 
     func names(_ path: String = "") throws -> [String] {
-        try tree.children(of: try directory(path), after: NameID(0), limit: 1_000).map { $0.name.name.description }
+        try tree.children(of: try directory(path), after: NameID(0), limit: 100_000).map { $0.name.name.description }
             .sorted()
     }
 

@@ -73,7 +73,9 @@ final class Lifeline: ObjectStore {
 
     func capabilities() async throws(StoreError) -> StoreCapabilities { try await inner.capabilities() }
 
-    func list(prefix: ByteString, delimited: Bool, from: String?, limit: Int) async throws(StoreError) -> ListPage {
+    func list(
+        prefix: ByteString, delimited: Bool, from: ListPosition?, limit: Int
+    ) async throws(StoreError) -> ListPage {
         try await perform("list \(prefix)") { () async throws(StoreError) in
             try await inner.list(prefix: prefix, delimited: delimited, from: from, limit: limit)
         }

@@ -210,6 +210,17 @@ private final class ScriptedServer: HTTPSending {
         #expect(found == .corrupt)
     }
 
+    @Test func whereListingsBegin() async throws {
+        let page = HTTPResponse(status: 200, body: Array("<ListBucketResult/>".utf8))
+        let server = ScriptedServer([page, page, page])
+        for from in [nil, .page("a/+="), .after("d/é +&")] as [ListPosition?] {
+            _ = try await store(server).list(prefix: "d/", delimited: true, from: from, limit: 10)
+        }
+        #expect(!server.urls[0].contains("start-after") && !server.urls[0].contains("continuation-token"))
+        #expect(server.urls[1].contains("continuation-token=a%2F%2B%3D"))
+        #expect(server.urls[2].contains("start-after=d%2F%C3%A9%20%2B%26"))
+    }
+
     @Test func capabilitiesAsText() {
         let some = S3Capabilities([.putsIfAbsent, .copiesRanges])
         #expect(S3Capabilities(text: some.text) == some)

@@ -68,13 +68,30 @@ let listCases: [ConformanceCase] = [
         try await trial.delete("k12")
         try await trial.put("k00", [1])
         var rest: [ByteString] = []
-        var from = first.next
-        while let position = from, rest.count < 100 {
-            let page = try await trial.store.list(prefix: trial.prefix, delimited: false, from: position, limit: 3)
+        var next = first.next
+        while let token = next, rest.count < 100 {
+            let page = try await trial.store.list(prefix: trial.prefix, delimited: false, from: .page(token), limit: 3)
             rest += page.objects.map { $0.key.dropFirst(trial.prefix.count) }
-            from = page.next
+            next = page.next
         }
         try trial.expectEqual(rest, (13..<20).map { ByteString("k\($0)") }, "the pages after the first")
+    },
+    ConformanceCase("a listing begins after a key") { trial in
+        let objects = ["a", "b-1", "b0", "c", "é", "😀"] as [ByteString]
+        let prefixes = ["b.d/", "b/"] as [ByteString]
+        for name in objects + ["b.d/x", "b/c", "b/d"] { try await trial.put(name, [1]) }
+        do {
+            for after in ["A", "a", "b1", "c", "d", "zz~", "ê", "\u{4E00}", "é", "😀x"] as [ByteString] {
+                for limit in [1, 2, 1000] {
+                    let rolled = try await trial.list(delimited: true, after: after, limit: limit)
+                    let what = "after \(after) by \(limit)"
+                    try trial.expectEqual(rolled.objects, objects.filter { $0 > after }, "objects \(what)")
+                    try trial.expectEqual(rolled.prefixes.sorted(), prefixes.filter { $0 > after }, "prefixes \(what)")
+                }
+            }
+            let below = try await trial.list("b/", delimited: true, after: "b/c")
+            try trial.expectEqual(below.objects, ["b/d"], "in b/ after b/c")
+        } catch let error as StoreError where error.kind == .unsupported {}
     },
     ConformanceCase("an empty directory's marker") { trial in
         try await trial.put("d/", [], metadata: ["mode": "16877"], contentType: "application/x-directory")

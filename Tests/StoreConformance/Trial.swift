@@ -51,23 +51,25 @@ struct Trial: Sendable {
 
     /// All pages of a listing under the case's prefix, the keys without it.
     func list(
-        _ name: ByteString = "", delimited: Bool = false, limit: Int = 1000
+        _ name: ByteString = "", delimited: Bool = false, after: ByteString? = nil, limit: Int = 1000
     ) async throws -> (objects: [ByteString], prefixes: [ByteString]) {
-        let page = try await listInfo(name, delimited: delimited, limit: limit)
+        let page = try await listInfo(name, delimited: delimited, after: after, limit: limit)
         return (page.objects.map { $0.key.dropFirst(prefix.count) }, page.prefixes.map { $0.dropFirst(prefix.count) })
     }
 
     /// All pages of a listing as one; checks that no page is too long.
-    func listInfo(_ name: ByteString, delimited: Bool = false, limit: Int = 1000) async throws -> ListPage {
+    func listInfo(
+        _ name: ByteString, delimited: Bool = false, after: ByteString? = nil, limit: Int = 1000
+    ) async throws -> ListPage {
         var all = ListPage()
-        var from: String?
+        var from = after.map { ListPosition.after(key($0)) }
         for _ in 0..<Self.maximumPages {
             let page = try await store.list(prefix: key(name), delimited: delimited, from: from, limit: limit)
             try expect(page.objects.count + page.prefixes.count <= limit, "a page is longer than \(limit)")
             all.objects += page.objects
             all.prefixes += page.prefixes
             guard let next = page.next else { return all }
-            from = next
+            from = .page(next)
         }
         throw ConformanceFailure("the listing doesn't end")
     }
