@@ -19,7 +19,8 @@ extension Reconciler {
             return early.isGoingOn(rest: settings.delayMilliseconds, patience: patience)
         }
         guard state.withLock({ $0.hurries == 0 && !$0.isStopping }), file.mayBeWritten,
-            file.originBytes == 0, !file.isUnseen || situation.node.origin == nil, file.sizeBytes >= settings.earlyBytes, situation.node.linkCount == 1,
+            file.originBytes == 0, !file.isUnseen || situation.node.origin == nil,
+            file.sizeBytes >= settings.earlyBytes, situation.node.linkCount == 1,
             try await inStore(await objects.capabilities()).copiesRanges
         else { return false }
         let tag = tree.newTag()
