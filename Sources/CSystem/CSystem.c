@@ -58,6 +58,13 @@ int64_t pail_file_system_type(int fd) {
     return fstatfs(fd, &status) == 0 ? (int64_t)status.f_type : -1;
 }
 
+int pail_spread_directories(int fd) {
+    int flags = 0;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) return -1;
+    flags |= FS_TOPDIR_FL;
+    return ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 static uint32_t table[8][256];
 
 __attribute__((constructor)) static void make_table(void) {

@@ -29,6 +29,8 @@ int pail_write_back(int fd, int64_t offset, int64_t length);
 int64_t pail_dirty_pages(int fd);
 /* f_type of fstatfs(2), -1 if that fails: Swift's Glibc module leaves <sys/vfs.h> out. */
 int64_t pail_file_system_type(int fd);
+/* Sets FS_TOPDIR_FL (ioctl_iflags(2)) on a directory: ext4 spreads the directories in it over the disk. -1 with errno. */
+int pail_spread_directories(int fd);
 /* Stores a word after all that was stored before it, so that who sees the word sees that, too. */
 static inline void pail_publish(void *place, uint64_t word) { __atomic_store_n((uint64_t *)place, word, __ATOMIC_RELEASE); }
 /* CRC-32C (Castagnoli, RFC 3720 appendix B.4), by the processor's instruction where it has one; `crc` is 0 to start. */
