@@ -79,18 +79,16 @@ public final class BlockCache: Sendable {
     }
 
     private func makeDirectories() throws(CacheError) {
-        var paths = [settings.directory, contentDirectory]
         if access(contentDirectory + "/ff", F_OK) == 0 { return }
-        paths += (0..<Self.shardCount).map { contentDirectory + "/" + Self.hexadecimal(UInt64($0), digits: 2) }
-        for path in paths {
-            if mkdir(path, 0o700) != 0 {
-                guard errno == EEXIST else { throw CacheError(.current, "make directory", path) }
-            } else if path == contentDirectory {
-                try spread(path)
-            }
-        }
+        for path in [settings.directory, contentDirectory] { try makeDirectory(path) }
+        try spread(contentDirectory)
+        for index in 0..<Self.shardCount { try makeDirectory(Self.shardDirectory(contentDirectory, index)) }
         try syncDirectory(contentDirectory)
         try syncDirectory(settings.directory)
+    }
+
+    private func makeDirectory(_ path: String) throws(CacheError) {
+        if mkdir(path, 0o700) != 0, errno != EEXIST { throw CacheError(.current, "make directory", path) }
     }
 
     /// Has the directories in `path` lie apart, where the file system does such things. Without a journal, ext4 goes past
