@@ -43,6 +43,8 @@ enum Step: Sendable, Equatable {
             return situation.isCheapToSend ? .upload(condition) : .copy(held, condition)
         }
         if let twin = situation.twin, !node.isLive { return .copy(twin, condition) }
+        // Written twice, the same content would have two names, and elsewhere the file would be two.
+        if let sibling = situation.sibling { return .wait(for: sibling) }
         return .upload(condition)
     }
 }

@@ -16,6 +16,8 @@ public struct Situation: Sendable {
     public var attempt: Attempt?
     /// Another name's object with the node's present content.
     public var twin: HeldObject?
+    /// Another name of the file, of which it isn't known yet whether its object has the present content.
+    public var sibling: NameID?
     /// A directory that has to be at its place, or away from this one's, before this name's object is.
     public var blocker: NameID?
     /// A name whose node has its missing pages from what is at `wanted`, which nobody owns and nothing else replaces.
@@ -40,6 +42,7 @@ extension Tree {
                     """, [.int(Int64(node.id.raw)), .int(node.content), .int(id.raw)]
                 ) { HeldObject(row: $0) }
             }
+            let sibling = node.links > 1 && twin == nil ? try connection.writer(of: node, but: id) : nil
             var attempt = try connection.attempt(at: wanted)
             if attempt == nil { attempt = try connection.attempt(by: id) }
             let blocker =
@@ -52,7 +55,7 @@ extension Tree {
             }
             return Situation(
                 name: name, node: node, wanted: wanted, held: held,
-                occupant: atWanted?.owner == id ? nil : atWanted, attempt: attempt, twin: twin,
+                occupant: atWanted?.owner == id ? nil : atWanted, attempt: attempt, twin: twin, sibling: sibling,
                 blocker: try blocker.flatMap { blocker throws(DatabaseError) in
                     try connection.names(of: blocker).first?.id
                 }, reader: reader)
@@ -251,6 +254,16 @@ public struct Backlog: Sendable, Equatable {
 }
 
 extension Connection {
+    /// A name of the node through which its present content is being written.
+    fileprivate func writer(of node: Node, but name: NameID) throws(DatabaseError) -> NameID? {
+        try first(
+            """
+            SELECT attempts.name FROM attempts JOIN names ON names.id = attempts.name AND names.node = attempts.node
+            WHERE attempts.node = ? AND content = ? AND attempts.name <> ? LIMIT 1
+            """, [.int(Int64(node.id.raw)), .int(node.content), .int(name.raw)]
+        ) { NameID($0.int(0)) }
+    }
+
     /// Whether a node with names has its missing pages from this object, and no name's object has the same content.
     fileprivate func needs(_ leftover: HeldObject) throws(DatabaseError) -> Bool {
         guard let node = try node(leftover.node), node.links > 0, node.origin?.key == leftover.key,
