@@ -8,8 +8,6 @@ import Tree
 /// that follow in the directory's order are fetched ahead of him. And who has read a file is asked for the attributes of
 /// the next one to read it: both come by one request then. Thread-safe.
 final class FilesAhead: Sendable {
-    /// Smaller files are fetched whole, ahead.
-    static let smallBytes: Int64 = 1 << 20
     private static let longestWalk = 64
     /// Attributes that are asked for after a file was read, which may be for reading the next one.
     private static let credit = 2
@@ -56,11 +54,15 @@ final class FilesAhead: Sendable {
 
     private func isSmall(_ node: Node) -> Bool {
         guard node.isFile, let origin = node.origin else { return false }
-        return origin.sizeBytes > 0 && origin.sizeBytes < Self.smallBytes
+        return origin.sizeBytes > 0 && origin.sizeBytes < ReadAhead.smallBytes
     }
 
     private func takesContent(_ id: NodeID) throws(BucketError) -> Bool {
-        guard let node = try node(id), isSmall(node), let directory = try name(id)?.parent else { return false }
+        // Nobody reads: who only looks at many pays no questions to the tree for it.
+        if state.withLock({ $0.credits.isEmpty }) { return false }
+        guard let node = try inTree(tree.node(id)), isSmall(node),
+            let directory = try inTree(tree.names(of: id)).first?.parent
+        else { return false }
         return state.withLock { state in
             guard let left = state.credits[directory] else { return false }
             state.credits[directory] = left > 1 ? left - 1 : nil
@@ -71,7 +73,7 @@ final class FilesAhead: Sendable {
     /// A file was read: what is fetched now.
     private func goOn(after id: NodeID) {
         // Whoever needs what can't be had fails by himself.
-        guard let name = try? name(id), let following = try? walks.next(at: name) else { return }
+        guard let name = try? tree.names(of: id).first, let following = try? walks.next(at: name) else { return }
         state.withLock { state in
             if state.credits.count >= Self.rememberedDirectories { state.credits.removeAll() }
             state.credits[name.parent] = Self.credit
@@ -99,17 +101,9 @@ final class FilesAhead: Sendable {
 
     private func content(_ id: NodeID) async throws(BucketError) {
         try await discovery.content(of: id) { [self] source, bytes in
-            guard let node = try? node(id), node.origin == source, !isHere(node) else { return }
+            guard let node = try? tree.node(id), node.origin == source, !isHere(node) else { return }
             guard let file = try? contents.open(id.raw, originBytes: source.sizeBytes) else { return }
             fetcher.keep(bytes, in: file)
         }
-    }
-
-    private func node(_ id: NodeID) throws(BucketError) -> Node? {
-        do throws(TreeError) { return try tree.node(id) } catch let error { throw .tree(error) }
-    }
-
-    private func name(_ id: NodeID) throws(BucketError) -> Name? {
-        do throws(TreeError) { return try tree.names(of: id).first } catch let error { throw .tree(error) }
     }
 }

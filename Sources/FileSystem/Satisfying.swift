@@ -89,7 +89,7 @@ extension FileSystem {
     }
 
     private func origin(of id: NodeID) throws(BucketError) -> ObjectSource? {
-        do throws(TreeError) { return try tree.node(id)?.origin } catch let error { throw .tree(error) }
+        try inTree(tree.node(id))?.origin
     }
 
     /// Waits until uploads have made room. The reconciler is told to hurry.

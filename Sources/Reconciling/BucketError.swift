@@ -36,7 +36,7 @@ public enum BucketError: Error, Sendable, CustomStringConvertible {
 }
 
 /// Evaluates `body` and gives its tree errors the layer's type.
-func inTree<Result>(_ body: @autoclosure () throws(TreeError) -> Result) throws(BucketError) -> Result {
+public func inTree<Result>(_ body: @autoclosure () throws(TreeError) -> Result) throws(BucketError) -> Result {
     do { return try body() } catch let error { throw .tree(error) }
 }
 

@@ -72,8 +72,8 @@ public final class DirectoryWalks: Sendable {
         case .extend(let end, let limit)?: return try extend(name.parent, after: end, limit)
         case .find(let end, let limit)?:
             let near = try tree.children(of: name.parent, after: end, limit: limit)
-            if let place = near.firstIndex(where: { $0.name.id == name.id }) {
-                return try extend(name.parent, after: near[place].name.id, limit)
+            if near.contains(where: { $0.name.id == name.id }) {
+                return try extend(name.parent, after: name.id, limit)
             }
         case nil: break
         }
